@@ -1,0 +1,190 @@
+# voxlock: one Makefile, no recursion. `make help` lists the targets.
+# MODE=release|asan|tsan|cov builds into build/$(MODE); CI=1 makes warnings fatal.
+
+MODE ?= release
+B    := build/$(MODE)
+UNAME_S := $(shell uname -s)
+UNAME_M := $(shell uname -m)
+.DEFAULT_GOAL := all
+
+# ---- what the machine has -------------------------------------------------------------------------------------------
+PKGS_SHARED := jansson libcrypto sndfile soxr
+PKGS_CLOUD  := libmicrohttpd zlib
+PKGS_TEST   := cmocka libcurl
+PKGS        := $(PKGS_SHARED) $(PKGS_CLOUD) $(PKGS_TEST)
+ifeq ($(UNAME_S),Darwin)
+BREW := $(shell brew --prefix 2>/dev/null)
+export PKG_CONFIG_PATH := $(BREW)/opt/openssl@3/lib/pkgconfig:$(BREW)/lib/pkgconfig:$(PKG_CONFIG_PATH)
+endif
+pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
+pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
+HAVE_ONEDNN := $(wildcard /usr/include/dnnl.h $(BREW)/include/dnnl.h)
+HAVE_CBLAS  := $(if $(filter Darwin,$(UNAME_S)),yes,$(shell pkg-config --exists openblas 2>/dev/null && echo yes))
+
+comma := ,
+
+# ---- flags ----------------------------------------------------------------------------------------------------------
+VERSION  := $(shell cat VERSION)
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
+            -Wundef -Wpointer-arith -Wcast-align -Wnull-dereference
+CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2
+CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS_cov     := -O0 -g --coverage
+LDFLAGS_asan   := -fsanitize=address,undefined
+LDFLAGS_tsan   := -fsanitize=thread
+LDFLAGS_cov    := --coverage
+DEFS_Linux     := -D_GNU_SOURCE
+DEFS_Darwin    := -D_DARWIN_C_SOURCE
+CFLAGS_ALL := -std=c11 $(WARNINGS) $(if $(CI),-Werror) $(CFLAGS_$(MODE)) $(DEFS_$(UNAME_S)) -I. -I$(B)/gen \
+              -DVX_VERSION='"$(VERSION)"' -DVX_BUILD_DIR='"$(B)"' -fvisibility=hidden -fstack-protector-strong -fPIE -ffp-contract=off -pthread \
+              $(call pkg_cflags,$(PKGS)) $(CFLAGS)
+LDFLAGS_ALL := $(LDFLAGS_$(MODE)) -pthread $(if $(filter Linux,$(UNAME_S)),-pie -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now -Wl$(comma)--as-needed) $(LDFLAGS)
+LIBS_SHARED := $(call pkg_libs,$(PKGS_SHARED)) -lm $(if $(filter Linux,$(UNAME_S)),-ldl)
+LIBS_CLOUD  := $(call pkg_libs,$(PKGS_CLOUD))
+LIBS_TEST   := $(call pkg_libs,$(PKGS_TEST))
+
+# Kernels are the hot loops: optimised in every mode, and only they get instruction-set flags, by file name.
+# Contraction into FMA is part of a vector kernel's contract; the scalar references keep -ffp-contract=off.
+ISA_avx2   := -O3 -mavx2 -mfma -ffp-contract=fast
+ISA_avx512 := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512 -ffp-contract=fast
+ISA_avx512vbmi := $(ISA_avx512) -mavx512vbmi
+ISA_neon   := -O3 -ffp-contract=fast
+isa_flags   = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
+ifeq ($(UNAME_M),x86_64)
+ISA_SKIP := %_neon.c
+else
+ISA_SKIP := %_avx2.c %_avx512.c %_avx512vbmi.c
+endif
+
+# ---- sources: a new file in these folders is built without a change here ---------------------------------------------
+src_in  = $(filter-out $(ISA_SKIP),$(wildcard $(addsuffix /*.c,$(1))))
+SHARED  := $(filter-out shared/engine/plugin_%.c,$(call src_in,shared/base shared/audio shared/engine shared/resilience))
+CLOUD   := $(call src_in,cloud)
+EDGE    := $(call src_in,edge $(wildcard edge/*))
+UNIT    := $(wildcard tests/unit/test_*.c)
+CTEST   := $(wildcard tests/api/test_*.c tests/e2e/test_*.c)
+FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
+BENCH   := $(wildcard tests/bench/bench_*.c)
+TOOLS   := $(wildcard tests/tools/*.c)
+SUPPORT := $(wildcard tests/support/*.c)
+PLUGINS := $(if $(HAVE_ONEDNN),onednn) $(if $(HAVE_CBLAS),blas)
+PLUGIN_SO := $(patsubst %,$(B)/vx_gemm_%.so,$(PLUGINS))
+
+objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
+LIB  := $(B)/libvoxlock.a
+SERVICE := $(B)/libservice.a
+UNIT_BIN  := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT))
+CTEST_BIN := $(patsubst tests/api/%.c,$(B)/tests/%,$(patsubst tests/e2e/%.c,$(B)/tests/%,$(CTEST)))
+FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(FUZZ))
+BENCH_BIN := $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH))
+TOOL_BIN  := $(patsubst tests/tools/%.c,$(B)/tools/%,$(TOOLS))
+
+.PHONY: all help setup deps programs plugins tests tools test unit api bench demo lint format accuracy clean cov fuzz
+all: programs plugins
+
+help: ## list the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+setup: ## install what is missing (apt or brew), saying what first
+	@scripts/setup.sh build
+
+deps:
+	@scripts/setup.sh --check build
+
+programs: $(B)/voxlock-cloud $(B)/voxlock ## build voxlock-cloud and voxlock into build/$(MODE)
+plugins: $(PLUGIN_SO)
+tests: programs plugins $(UNIT_BIN) $(CTEST_BIN) $(FUZZ_BIN) $(TOOL_BIN)
+tools: $(TOOL_BIN)
+
+$(B)/voxlock-cloud: $(call objs,cloud/main.c) $(SERVICE) $(LIB)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_CLOUD) $(LIBS_SHARED)
+$(B)/voxlock: $(call objs,$(EDGE)) $(LIB)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_SHARED)
+$(LIB): $(call objs,$(SHARED))
+	@rm -f $@
+	$(AR) rcs $@ $^
+# The service without its main, so that tests can link single modules of it.
+$(SERVICE): $(call objs,$(filter-out cloud/main.c,$(CLOUD)))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# Matrix-product back ends that bring a library of their own are loaded only when asked for.
+$(B)/vx_gemm_onednn.so: shared/engine/plugin_onednn.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) -fPIC -shared -MMD -MP $(LDFLAGS_$(MODE)) -o $@ $< -ldnnl -lgomp
+$(B)/vx_gemm_blas.so: shared/engine/plugin_blas.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) -fPIC -shared -MMD -MP $(LDFLAGS_$(MODE)) \
+	  $(if $(filter Darwin,$(UNAME_S)),-DACCELERATE_NEW_LAPACK,$(call pkg_cflags,openblas)) -o $@ $< \
+	  $(if $(filter Darwin,$(UNAME_S)),-framework Accelerate,$(call pkg_libs,openblas))
+
+$(B)/obj/%.o: %.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(call isa_flags,$<) -MMD -MP -c -o $@ $<
+
+# The contract is compiled in: the service answers /openapi.json with the bytes of cloud/openapi.json.
+$(B)/gen/openapi_json.inc: cloud/openapi.json
+	@mkdir -p $(@D)
+	@xxd -i < $< > $@
+$(B)/obj/cloud/route_openapi.o: $(B)/gen/openapi_json.inc
+
+SUPPORT_OBJ := $(call objs,$(SUPPORT))
+$(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_OBJ) $(SERVICE) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_CLOUD) $(LIBS_SHARED)
+$(B)/tests/%: $(B)/obj/tests/api/%.o $(SUPPORT_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_SHARED)
+$(B)/tests/%: $(B)/obj/tests/e2e/%.o $(SUPPORT_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_SHARED)
+$(B)/tests/%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(SERVICE) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_CLOUD) $(LIBS_SHARED)
+$(B)/bench/%: $(B)/obj/tests/bench/%.o $(SUPPORT_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_SHARED)
+$(B)/tools/%: $(B)/obj/tests/tools/%.o $(SUPPORT_OBJ) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_SHARED)
+.SECONDARY:
+
+test: ## everything that proves the project; installs what it needs; last line: N passed, N failed, N skipped
+	@scripts/setup.sh test
+	+@tests/run.sh
+
+unit: ## the unit tests of this MODE only
+	+@$(MAKE) --no-print-directory tests
+	@tests/run.sh --only unit --mode $(MODE)
+
+demo: ## build, start the service, embed and compare real recordings, stop
+	@scripts/setup.sh build
+	+@$(MAKE) --no-print-directory -j programs
+	@scripts/demo.sh
+
+bench: ## measure: engine, start-up, HTTP; peers beside where installed; JSON into build/bench
+	@scripts/setup.sh build
+	+@$(MAKE) --no-print-directory -j programs plugins tools $(BENCH_BIN)
+	@tests/bench/run.sh
+
+accuracy: ## EER and minDCF on a folder of recordings: make accuracy DATA=folder-with-trials_dev.tsv
+	@tests/accuracy.sh "$(DATA)"
+
+lint: ## formatting, static analysis, include directions, file lengths, shell scripts
+	@scripts/setup.sh lint
+	@scripts/lint.sh
+
+format: ## rewrite all C in the project's layout
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+fuzz: ## fuzz one target with libFuzzer: make fuzz TARGET=audio FUZZ_SECONDS=60
+	@tests/fuzz/run.sh "$(TARGET)" "$(or $(FUZZ_SECONDS),60)"
+
+cov: ## line coverage of the unit, API and end-to-end tests
+	@tests/run.sh --mode cov --coverage
+
+clean: ## remove build/
+	rm -rf build
+
+-include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,29 @@
+/* clock.h - monotonic time, wall time as text, and a clock that tests can turn. */
+#ifndef VX_BASE_CLOCK_H
+#define VX_BASE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Nanoseconds since an arbitrary start; never goes back. */
+uint64_t vx_now_ns(void);
+static inline double vx_ms_since(uint64_t start_ns)
+{
+    return (double)(vx_now_ns() - start_ns) / 1e6;
+}
+/* CPU time used by the calling process, nanoseconds: tells whether a "one thread" run really used one. */
+uint64_t vx_cpu_ns(void);
+
+#define VX_TIMESTAMP_CAP 32
+/* UTC wall time as RFC 3339 with milliseconds ("2026-01-31T12:34:56.789Z"). */
+void vx_timestamp(char ret_text[VX_TIMESTAMP_CAP]);
+
+/* A clock as a value, so that code with time in it can be tested without sleeping. */
+typedef struct {
+    uint64_t (*now_ns)(void *ctx);
+    void *ctx;
+} vx_clock;
+/* The real one: vx_now_ns. */
+vx_clock vx_clock_monotonic(void);
+
+#endif

@@ -1,0 +1,34 @@
+/* cpu.h - what this machine offers: usable CPUs under the container's quota, and instruction sets. */
+#ifndef VX_BASE_CPU_H
+#define VX_BASE_CPU_H
+
+#include <stdbool.h>
+
+/* CPUs this process may use: the smallest of the host's cores, the scheduling mask, and the cgroup (v1 or v2) quota
+ * rounded up; at least 1. */
+int vx_cpu_count(void);
+/* The same from given files, for tests. cgroup_root: folder that plays /sys/fs/cgroup; self_cgroup: file that plays
+ * /proc/self/cgroup; host: CPUs before the quota. */
+int vx_cpu_count_from(const char *cgroup_root, const char *self_cgroup, int host);
+
+/* Instruction-set levels that kernels are written for, in rising order within an architecture. */
+typedef enum {
+    VX_ISA_SCALAR = 0,
+    VX_ISA_NEON,   /* AArch64 Advanced SIMD */
+    VX_ISA_AVX2,   /* AVX2 and FMA */
+    VX_ISA_AVX512, /* AVX-512 F, BW, DQ, VL */
+} vx_isa;
+
+/* True if this machine and operating system can run the level (state saving by the OS included). */
+bool vx_isa_available(vx_isa isa);
+/* The highest level available. */
+vx_isa vx_isa_best(void);
+const char *vx_isa_name(vx_isa isa);
+/* AVX-512 VBMI besides VX_ISA_AVX512, for byte permutes. */
+bool vx_cpu_has_avx512vbmi(void);
+
+/* Resident set of this process in bytes, now and at its peak; 0 where the OS does not tell. */
+unsigned long long vx_rss_bytes(void);
+unsigned long long vx_rss_peak_bytes(void);
+
+#endif

@@ -1,0 +1,88 @@
+/* err.h - the project's error codes, and the detail that travels with one.
+ * Owns:   the one list of codes. Does not: print, exit, or know HTTP statuses and exit codes
+ *         (cloud/problem.c and edge/cmd.c each map this list once).
+ */
+#ifndef VX_BASE_ERR_H
+#define VX_BASE_ERR_H
+
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define VX_MUST_CHECK         __attribute__((warn_unused_result))
+#define VX_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
+#else
+#define VX_MUST_CHECK
+#define VX_PRINTF(fmt, first)
+#endif
+
+/* X(name, value, stable text code, sentence). Values are negative and never reused; text codes are part of the
+ * HTTP contract. The sentence says what is wrong in general; vx_errinfo.text says it of this case. */
+#define VX_ERR_LIST(X)                                                                                                 \
+    X(NOMEM, -1, "out_of_memory", "not enough memory for this operation")                                              \
+    X(INTERNAL, -2, "internal", "an internal check failed")                                                            \
+    X(ARG, -3, "bad_argument", "a function was called with an argument outside its contract")                          \
+    X(OVERFLOW, -4, "size_overflow", "a size does not fit in memory arithmetic")                                       \
+    X(RANGE, -5, "out_of_range", "a number is outside the allowed range")                                              \
+    X(IO, -6, "io", "reading or writing failed")                                                                       \
+    X(NOT_FOUND, -7, "not_found", "the named thing does not exist")                                                    \
+    X(PERMISSION, -8, "permission", "access was denied by the operating system")                                       \
+    X(UNSUPPORTED, -9, "unsupported", "this build or machine cannot do that")                                          \
+    X(BUSY, -10, "busy", "the queue is full; try again shortly")                                                       \
+    X(CLOSED, -11, "shutting_down", "the service is shutting down")                                                    \
+    X(DEADLINE, -12, "deadline_exceeded", "the deadline passed before an answer was ready")                            \
+    X(NOT_READY, -13, "not_ready", "the model is still loading")                                                       \
+    X(BASE64, -20, "bad_base64", "the text is not canonical base64")                                                   \
+    X(JSON_SYNTAX, -21, "bad_json", "the text is not JSON")                                                            \
+    X(JSON_LIMIT, -22, "json_too_complex", "the JSON nests too deeply or holds too many values")                       \
+    X(JSON_FIELD, -23, "bad_field", "a field is missing or has the wrong type or value")                               \
+    X(AUDIO_FORMAT, -30, "unknown_audio_format", "the audio format was not recognised or is not in the list")          \
+    X(AUDIO_CORRUPT, -31, "corrupt_audio", "the audio data is damaged or cut off")                                     \
+    X(AUDIO_EMPTY, -32, "empty_audio", "the audio holds no samples")                                                   \
+    X(AUDIO_SHORT, -33, "audio_too_short", "the audio is shorter than 0.3 seconds")                                    \
+    X(AUDIO_LONG, -34, "audio_too_long", "the audio is longer than 60 seconds")                                        \
+    X(AUDIO_SILENT, -35, "silent_audio", "the audio is silent")                                                        \
+    X(AUDIO_NOT_FINITE, -36, "audio_not_finite", "the audio holds NaN or infinite samples")                            \
+    X(AUDIO_SCALE, -37, "audio_over_scale", "float samples are far beyond full scale 1.0")                             \
+    X(AUDIO_RATE, -38, "sample_rate_out_of_range", "the sample rate is outside 8000 to 192000 Hz")                     \
+    X(MODEL_MISSING, -50, "model_missing", "the model folder or one of its files does not exist")                      \
+    X(MODEL_CORRUPT, -51, "model_corrupt", "a model file is damaged or not what its name says")                        \
+    X(MODEL_HASH, -52, "model_hash_mismatch", "a model file does not have the digest its manifest states")             \
+    X(MODEL_SHAPE, -53, "model_shape", "the weights do not form an ECAPA-TDNN this engine can run")                    \
+    X(MODEL_MISMATCH, -54, "model_mismatch", "the embeddings come from different models")                              \
+    X(ENGINE, -55, "engine_failed", "the embedding engine produced no usable result")                                  \
+    X(OPTION_UNKNOWN, -60, "unknown_setting", "a setting is not known")                                                \
+    X(OPTION_VALUE, -61, "bad_setting", "a setting has an unusable value")
+
+typedef enum {
+    VX_OK = 0,
+#define VX_ERR_ENUM(name, value, code, sentence) VX_ERR_##name = (value),
+    VX_ERR_LIST(VX_ERR_ENUM)
+#undef VX_ERR_ENUM
+} vx_err;
+
+/* What went wrong in one case. All-zero is "nothing yet". Caller's memory; plain data, safe to copy.
+ * The first error wins: filling an info that already holds a code changes nothing. */
+typedef struct {
+    vx_err code;
+    int64_t offset; /* byte offset in the input, or -1 */
+    int line;       /* line in a text file, or 0 */
+    char path[256]; /* file concerned, or "" */
+    char text[256]; /* one sentence for the person who must mend it; never holds a secret */
+} vx_errinfo;
+
+/* Stable text code ("audio_too_short"), "ok" for VX_OK, "internal" for a value not in the list. Static storage. */
+const char *vx_err_code(vx_err err);
+/* General sentence for a code. Static storage. */
+const char *vx_err_sentence(vx_err err);
+
+/* Fills an info and returns `code`, so that a failing function can `return vx_errinfo_set(...)`.
+ * info [in,out] may be NULL; untouched when it already holds an error
+ * fmt  printf format of the sentence; cut at the field's size */
+vx_err vx_errinfo_set(vx_errinfo *info, vx_err code, const char *fmt, ...) VX_PRINTF(3, 4);
+/* The same, with the file and the place in it. path may be NULL; offset -1 and line 0 mean unknown. */
+vx_err vx_errinfo_set_at(vx_errinfo *info, vx_err code, const char *path, int64_t offset, int line, const char *fmt,
+                         ...) VX_PRINTF(6, 7);
+/* The best sentence at hand: info->text if it was filled, else the general sentence of err. Borrowed from info. */
+const char *vx_errinfo_text(const vx_errinfo *info, vx_err err);
+
+#endif

@@ -1,0 +1,62 @@
+/* manifest.h - what a model folder says of itself: .optimization_manifest.json.
+ * Owns:   reading and checking the manifest, and the digests of the files it names. Does not: load weights.
+ */
+#ifndef VX_ENGINE_MANIFEST_H
+#define VX_ENGINE_MANIFEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shared/audio/fbank.h"
+#include "shared/base/err.h"
+#include "shared/base/file.h"
+#include "shared/engine/embedding.h"
+
+#define VX_MANIFEST_NAME          ".optimization_manifest.json"
+#define VX_MANIFEST_MAX_ARTEFACTS 8
+
+/* One file that a strategy can run. Times and cosine are what bake measured; negative means not measured. */
+typedef struct {
+    char strategy[16]; /* "native", "jit", ... */
+    char file[64];     /* plain name inside the folder */
+    size_t bytes;
+    uint8_t sha256[VX_SHA256_BYTES];
+    double cosine_min; /* to the f32 reference, over bake's clips */
+    double load_ms;
+    double inference_ms;
+} vx_artefact;
+
+typedef struct {
+    char name[64]; /* "voxlock-starter-256" */
+    char source[256];
+    char licence[64];
+    char accuracy[256]; /* measured accuracy in one sentence, or "" */
+    int dim;
+    vx_fbank_params fbank;
+    /* P(same speaker | cosine) = 1 / (1 + exp(-(slope * cosine + offset))); calibrated is false when absent. */
+    bool calibrated;
+    double calibration_slope, calibration_offset;
+    double threshold; /* cosine above which verify says yes unless the caller names another */
+    vx_artefact artefacts[VX_MANIFEST_MAX_ARTEFACTS];
+    int n_artefacts;
+    vx_model_digest digest; /* the reference weights': sha256 of the artefact "native" (model.safetensors) */
+} vx_manifest;
+
+/* Reads and checks folder/.optimization_manifest.json (at most 1 MiB). Unknown keys are refused, so that a misspelt
+ * front-end value cannot be ignored; keys that start with "_" are comments.
+ * Errors: MODEL_MISSING, MODEL_CORRUPT (info: file, and key or line), NOMEM. ret is untouched on failure. */
+VX_MUST_CHECK vx_err vx_manifest_read(const char *folder, vx_manifest *ret, vx_errinfo *info);
+/* The same from text. */
+VX_MUST_CHECK vx_err vx_manifest_parse(const char *text, size_t len, vx_manifest *ret, vx_errinfo *info);
+
+/* NULL when the manifest has no artefact for the strategy. Borrowed. */
+const vx_artefact *vx_manifest_artefact(const vx_manifest *manifest, const char *strategy);
+/* Maps an artefact's file and proves size and SHA-256 before anything else sees a byte of it.
+ * Errors: MODEL_MISSING, MODEL_HASH (info says both sizes or digests), IO, NOMEM. */
+VX_MUST_CHECK vx_err vx_manifest_open_artefact(const char *folder, const vx_artefact *artefact, vx_map *ret_map,
+                                               vx_errinfo *info);
+
+/* Calibrated probability that cosine comes from one speaker; false (ret untouched) when the model has no calibration. */
+bool vx_manifest_probability(const vx_manifest *manifest, double cosine, double *ret);
+
+#endif
