@@ -50,6 +50,7 @@ ISA_avx2   := -O3 -mavx2 -mfma -ffp-contract=fast
 ISA_avx512 := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512 -ffp-contract=fast
 ISA_avx512vbmi := $(ISA_avx512) -mavx512vbmi
 ISA_neon   := -O3 -ffp-contract=fast
+ISA_scalar := -O3
 isa_flags   = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 ifeq ($(UNAME_M),x86_64)
 ISA_SKIP := %_neon.c
@@ -130,9 +131,12 @@ $(B)/gen/openapi_json.inc: cloud/openapi.json
 $(B)/obj/cloud/route_openapi.o: $(B)/gen/openapi_json.inc
 
 SUPPORT_OBJ := $(call objs,$(SUPPORT))
+# Unit tests can fail any allocation of our own objects (tests/support/alloc_fail.h). Apple's linker has no --wrap.
+UNIT_WRAP := $(if $(filter Linux,$(UNAME_S)),$(addprefix -Wl$(comma)--wrap=,malloc calloc realloc posix_memalign \
+               aligned_alloc strdup strndup))
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_OBJ) $(SERVICE) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_CLOUD) $(LIBS_SHARED)
+	$(CC) $(LDFLAGS_ALL) $(UNIT_WRAP) -o $@ $^ $(LIBS_TEST) $(LIBS_CLOUD) $(LIBS_SHARED)
 $(B)/tests/%: $(B)/obj/tests/api/%.o $(SUPPORT_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_SHARED)

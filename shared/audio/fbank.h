@@ -14,6 +14,9 @@
 typedef enum { VX_WINDOW_HAMMING, VX_WINDOW_HANN } vx_window; /* periodic */
 typedef enum { VX_LOG_DB, VX_LOG_NATURAL } vx_log_kind;       /* 10 log10(x), or ln(x) */
 
+/* Samples beyond this are refused: their power would leave float's range. Full scale is 1.0. */
+#define VX_FBANK_PEAK_MAX 1e12f
+
 /* The front end a model was trained with. */
 typedef struct {
     int window_len; /* samples, = n_fft (even, factors 2, 3 and 5 only, 64 .. 4096) */
@@ -21,10 +24,10 @@ typedef struct {
     int n_fft;
     vx_window window;
     int n_bands;         /* 1 .. 256 */
-    double f_min, f_max; /* Hz, edges of the lowest and highest band */
+    double f_min, f_max; /* Hz, edges of the lowest and highest band, within 0 .. 8000, 1 Hz or more apart */
     vx_log_kind log_kind;
-    double floor;      /* smallest band power before the logarithm */
-    double top_db;     /* dynamic range kept below the utterance's maximum; 0: no limit. VX_LOG_DB only */
+    double floor;      /* smallest band power before the logarithm, 1e-30 .. 1 */
+    double top_db;     /* dynamic range kept below the utterance's maximum; 0: no limit, else up to 1000 and DB only */
     int subtract_mean; /* per-band mean over time */
 } vx_fbank_params;
 
@@ -48,7 +51,8 @@ int vx_fbank_bands(const vx_fbank *fbank);
  * ld       [in]  row stride in floats, at least vx_fbank_frames(n)
  * Memory   none allocated; scratch belongs to fbank; pcm and ret_feat must not overlap
  * Threads  one vx_fbank per thread
- * Errors   AUDIO_EMPTY for n = 0; AUDIO_NOT_FINITE on NaN or Inf in pcm; ret_feat is then untouched
+ * Errors   AUDIO_EMPTY for n = 0; AUDIO_NOT_FINITE on NaN or Inf in pcm, AUDIO_SCALE beyond VX_FBANK_PEAK_MAX; ARG for
+ *          ld below the frames; ret_feat is then untouched. Features of accepted audio are always finite
  * Source   golden vectors of SpeechBrain's own code in tests/data/golden; within 5e-3 dB everywhere */
 VX_MUST_CHECK vx_err vx_fbank_compute(vx_fbank *fbank, const float *pcm, size_t n, float *ret_feat, size_t ld);
 

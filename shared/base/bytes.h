@@ -22,9 +22,12 @@ typedef struct {
     size_t limit;
 } vx_buf;
 
-/* Room for `extra` more bytes behind len. Errors: NOMEM, OVERFLOW (size or limit); the buffer is then unchanged. */
+/* Room for `extra` more bytes behind len. A block that is outgrown is wiped, so that vx_buf_wipe_done leaves no copy
+ * behind. Errors: NOMEM, OVERFLOW (size or limit); the buffer is then unchanged. */
 VX_MUST_CHECK vx_err vx_buf_reserve(vx_buf *buf, size_t extra);
+/* data may not lie in buf; NULL with 0 is fine. */
 VX_MUST_CHECK vx_err vx_buf_append(vx_buf *buf, const void *data, size_t len);
+/* A zero follows the text, not counted in len. */
 VX_MUST_CHECK vx_err vx_buf_printf(vx_buf *buf, const char *fmt, ...) VX_PRINTF(2, 3);
 /* Frees and zeroes the struct; NULL and all-zero are fine. */
 void vx_buf_done(vx_buf *buf);
@@ -38,7 +41,7 @@ bool vx_equal_ct(const void *a, const void *b, size_t len);
 
 /* Lower-case hex of `len` bytes into ret_hex[2 * len + 1], zero-terminated. */
 void vx_hex(const uint8_t *data, size_t len, char *ret_hex);
-/* Reads exactly 2 * len hex digits of either case. Errors: RANGE; ret_data is then untouched only beyond the fault. */
+/* Reads exactly 2 * len hex digits of either case. False at the first other character; bytes before it are written. */
 VX_MUST_CHECK bool vx_unhex(const char *hex, size_t len, uint8_t *ret_data);
 
 static inline uint16_t vx_le16(const uint8_t *p)

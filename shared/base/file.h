@@ -22,7 +22,8 @@ VX_MUST_CHECK vx_err vx_map_open(const char *path, vx_map *ret_map, vx_errinfo *
 void vx_map_close(vx_map *map);
 
 /* Reads a whole file of at most max_bytes, appended to ret_buf ("-" is standard input).
- * Errors: NOT_FOUND, PERMISSION, IO, RANGE (larger than max_bytes), NOMEM. */
+ * Errors: NOT_FOUND, PERMISSION, IO, RANGE (larger than max_bytes, or than the limit of ret_buf), NOMEM.
+ * ret_buf keeps what it held before on failure. */
 VX_MUST_CHECK vx_err vx_file_read(const char *path, size_t max_bytes, vx_buf *ret_buf, vx_errinfo *info);
 /* "folder/name" into ret_path[cap]. Errors: RANGE when it does not fit. */
 VX_MUST_CHECK vx_err vx_path_join(const char *folder, const char *name, char *ret_path, size_t cap);

@@ -11,12 +11,12 @@
 #include "shared/base/err.h"
 
 typedef struct {
-    size_t max_depth;  /* arrays and objects inside each other */
+    size_t max_depth;  /* arrays and objects inside each other; more than 512 counts as 512 */
     size_t max_values; /* numbers, strings, literals, containers and keys together: bounds the parser's memory */
 } vx_json_limits;
 
-/* Parses one UTF-8 JSON text. Depth and count are checked by a scan before the parser allocates anything; duplicate
- * keys are refused.
+/* Parses one UTF-8 JSON text (any value may be the root). Depth and count are checked before each value is allocated;
+ * duplicate keys, \u0000 and numbers beyond 64 bits or double are refused.
  * ret_root [out] a new reference, owned by the caller
  * Errors   JSON_SYNTAX (info: offset, line, what was expected), JSON_LIMIT, NOMEM */
 VX_MUST_CHECK vx_err vx_json_parse(const char *text, size_t len, vx_json_limits limits, json_t **ret_root,

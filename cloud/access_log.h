@@ -1,0 +1,35 @@
+/* access_log.h - one log line and one count per request.
+ * Owns:   what of a request may be logged: never its body, its query or its answer.
+ */
+#ifndef VX_CLOUD_ACCESS_LOG_H
+#define VX_CLOUD_ACCESS_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cloud/service.h"
+
+/* A client that went away before it was answered; nginx's number for it, which no client ever sees. */
+#define VX_STATUS_CLIENT_GONE 499
+
+/* Copies, since the library's own memory ends with the request. Longer text is cut. */
+typedef struct {
+    char method[16];
+    char path[160]; /* as sent, without the query */
+    char user_agent[160];
+    char remote_ip[64];
+    char trace[33]; /* 32 hex digits, or "" */
+    char request_id[65];
+    const char *route; /* path of the table's row; NULL when none matched. Static */
+    bool quiet;        /* success is worth a debug line only */
+    int status;
+    double seconds;
+    size_t response_bytes;
+} vx_access;
+
+/* Takes the trace id out of "TRACE/SPAN;o=1" (X-Cloud-Trace-Context). ret_trace is "" when it is not of that form. */
+void vx_access_trace(const char *header, char ret_trace[33]);
+/* Writes the line and updates voxlock_requests_total and voxlock_request_seconds. */
+void vx_access_write(vx_service *service, const vx_access *access);
+
+#endif

@@ -1,0 +1,37 @@
+/* answer.h - the parts that answers share, as JSON.
+ * Each function adds fields to an object and returns 0, or -1 when memory is out, so that a caller can add up the
+ * results and look once. Keys appear in the order they are added.
+ */
+#ifndef VX_CLOUD_ANSWER_H
+#define VX_CLOUD_ANSWER_H
+
+#include <jansson.h>
+
+#include "cloud/http.h"
+#include "cloud/service.h"
+#include "shared/audio/audio.h"
+#include "shared/engine/embedding.h"
+
+/* Milliseconds between two vx_now_ns() readings. */
+static inline double vx_ms_between(uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? (double)(to_ns - from_ns) / 1e6 : 0;
+}
+
+/* A number with at most three decimals: times, levels. */
+json_t *vx_answer_rounded(double value);
+/* embedding, embedding_size */
+int vx_answer_embedding(json_t *obj, const vx_embedding *embedding);
+/* model (digest text), model_name */
+int vx_answer_model(json_t *obj, const vx_embedding *embedding, const vx_engine_info *info);
+/* engine: strategy, gemm, isa, precision */
+int vx_answer_engine(json_t *obj, const vx_engine_info *info);
+/* `key`: seconds, sample_rate, channels, format, clipped_share, level_dbfs */
+int vx_answer_audio(json_t *obj, const char *key, const vx_audio *audio);
+/* timing_ms: decode, features, inference, queue, total */
+int vx_answer_timing(json_t *obj, const vx_request *request, const vx_stage_times *times, double total_ms);
+
+/* For handlers: takes root and ends the answer with 200, or with NOMEM when bad is not 0. */
+VX_MUST_CHECK vx_err vx_answer_send(vx_reply *reply, json_t *root, int bad);
+
+#endif

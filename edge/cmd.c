@@ -1,0 +1,101 @@
+/* cmd.c - what the commands share: exit codes, the engine by settings, a recording to an embedding. */
+#include "edge/cmd.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "shared/audio/decode.h"
+#include "shared/base/bytes.h"
+#include "shared/base/file.h"
+#include "shared/engine/model_folder.h"
+
+/* A minute of 8-channel float audio at 192 kHz is 369 MB; nothing larger can be accepted anyway. */
+#define MAX_FILE_BYTES ((size_t)384 << 20)
+
+int vx_exit_code(vx_err err)
+{
+    switch (err) {
+    case VX_OK: return VX_EXIT_OK;
+    case VX_ERR_OPTION_UNKNOWN:
+    case VX_ERR_OPTION_VALUE: return VX_EXIT_USAGE;
+    case VX_ERR_AUDIO_FORMAT:
+    case VX_ERR_AUDIO_CORRUPT:
+    case VX_ERR_AUDIO_EMPTY:
+    case VX_ERR_AUDIO_SHORT:
+    case VX_ERR_AUDIO_LONG:
+    case VX_ERR_AUDIO_SILENT:
+    case VX_ERR_AUDIO_NOT_FINITE:
+    case VX_ERR_AUDIO_SCALE:
+    case VX_ERR_AUDIO_RATE: return VX_EXIT_AUDIO;
+    case VX_ERR_MODEL_MISSING:
+    case VX_ERR_MODEL_CORRUPT:
+    case VX_ERR_MODEL_HASH:
+    case VX_ERR_MODEL_SHAPE:
+    case VX_ERR_MODEL_MISMATCH: return VX_EXIT_MODEL;
+    case VX_ERR_IO:
+    case VX_ERR_NOT_FOUND:
+    case VX_ERR_PERMISSION: return VX_EXIT_IO;
+    default: return VX_EXIT_FAILED;
+    }
+}
+
+int vx_cmd_fail(const char *what, vx_err err, const vx_errinfo *info)
+{
+    const char *path = info && info->path[0] ? info->path : NULL;
+    fprintf(stderr, "voxlock: %s%s", what ? what : "", what ? ": " : "");
+    if (path && (!what || strcmp(path, what) != 0))
+        fprintf(stderr, "%s: ", path);
+    fprintf(stderr, "%s\n", vx_errinfo_text(info, err));
+    return vx_exit_code(err);
+}
+
+/* "auto" or a level by name. */
+static vx_err isa_setting(const char *name, vx_isa *ret_isa, vx_errinfo *info)
+{
+    vx_isa isa = vx_isa_best();
+    if (strcmp(name, "auto") != 0)
+        for (isa = VX_ISA_SCALAR; isa <= VX_ISA_AVX512 && strcmp(vx_isa_name(isa), name) != 0; isa++)
+            ;
+    if (isa > VX_ISA_AVX512 || !vx_isa_available(isa))
+        return vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "VOXLOCK_ISA=%s: this machine cannot run it; its best is %s",
+                              name, vx_isa_name(vx_isa_best()));
+    *ret_isa = isa;
+    return VX_OK;
+}
+
+vx_err vx_cmd_open_engine(const vx_options *options, vx_engine **ret_engine, vx_errinfo *info)
+{
+    char folder[PATH_MAX];
+    vx_engine_options engine = vx_engine_options_default();
+    engine.strategy = vx_option_text(options, "ECAPA_PREFERRED_STRATEGY");
+    engine.gemm = vx_option_text(options, "VOXLOCK_GEMM");
+    engine.threads = (int)vx_option_int(options, "VOXLOCK_THREADS");
+    if (engine.threads == 0)
+        engine.threads = vx_cpu_count();
+    vx_err err = isa_setting(vx_option_text(options, "VOXLOCK_ISA"), &engine.isa, info);
+    if (err == VX_OK)
+        err = vx_model_folder(vx_option_text(options, "ECAPA_CACHE_DIR"), folder, sizeof folder, info);
+    if (err == VX_OK)
+        err = vx_engine_open(folder, &engine, ret_engine, info);
+    return err;
+}
+
+vx_err vx_cmd_embed_file(vx_engine *engine, const char *path, vx_embedding *ret_embedding, vx_audio *ret_audio,
+                         vx_errinfo *info)
+{
+    vx_buf file = {0};
+    vx_audio audio = {0};
+    vx_err err = vx_file_read(path, MAX_FILE_BYTES, &file, info);
+    if (err == VX_OK)
+        err = vx_audio_decode(file.data, file.len, VX_FORMAT_AUTO, 0, &audio, info);
+    if (err == VX_OK)
+        err = vx_engine_embed(engine, audio.samples, audio.n, ret_embedding, NULL);
+    if (err == VX_OK) {
+        *ret_audio = audio;
+        ret_audio->samples = NULL;
+    }
+    vx_audio_done(&audio);
+    vx_buf_wipe_done(&file);
+    return err;
+}

@@ -1,0 +1,72 @@
+/* cmd_compare.c - voxlock compare: do two recordings hold the same voice? */
+#include <stdio.h>
+
+#include "edge/cmd.h"
+#include "shared/base/bytes.h"
+#include "shared/base/json.h"
+
+enum { FLAG_JSON = 1 };
+
+static vx_err print_json(double cosine, const double *probability, const vx_manifest *manifest)
+{
+    char model[VX_DIGEST_TEXT];
+    vx_model_digest_text(&manifest->digest, model);
+    json_t *root = json_pack("{s:f, s:o, s:f, s:b, s:s}", "similarity", cosine, "probability",
+                             probability ? json_real(*probability) : json_null(), "threshold", manifest->threshold,
+                             "same_speaker", cosine >= manifest->threshold, "model", model);
+    vx_buf line = {0};
+    vx_err err = root ? vx_json_write(root, &line) : VX_ERR_NOMEM;
+    if (err == VX_OK)
+        printf("%.*s\n", (int)line.len, (const char *)line.data);
+    json_decref(root);
+    vx_buf_done(&line);
+    return err;
+}
+
+static int run(const vx_options *options, unsigned flags, const char *const *operands, int n_operands)
+{
+    vx_engine *engine = NULL;
+    vx_embedding embeddings[2];
+    vx_audio audio;
+    vx_errinfo info = {0};
+    const char *what = NULL;
+    double cosine = 0, probability = 0;
+    vx_err err = vx_cmd_open_engine(options, &engine, &info);
+    for (int i = 0; i < n_operands && err == VX_OK; i++) {
+        what = operands[i];
+        err = vx_cmd_embed_file(engine, what, &embeddings[i], &audio, &info);
+    }
+    if (err == VX_OK)
+        err = vx_embedding_cosine(&embeddings[0], &embeddings[1], &cosine);
+    if (err != VX_OK) {
+        vx_engine_close(engine);
+        return vx_cmd_fail(what, err, &info);
+    }
+    vx_embedding_wipe(&embeddings[0]);
+    vx_embedding_wipe(&embeddings[1]);
+
+    vx_engine_info about;
+    vx_engine_get_info(engine, &about);
+    const bool calibrated = vx_manifest_probability(about.manifest, cosine, &probability);
+    if (flags & FLAG_JSON) {
+        err = print_json(cosine, calibrated ? &probability : NULL, about.manifest);
+    } else {
+        printf("similarity %.3f: %s (threshold %.3f of model %s)\n", cosine,
+               cosine >= about.manifest->threshold ? "probably the same speaker" : "probably different speakers",
+               about.manifest->threshold, about.manifest->name);
+        if (calibrated)
+            printf("probability of one speaker: %.1f %%\n", 100 * probability);
+    }
+    vx_engine_close(engine);
+    return err == VX_OK ? VX_EXIT_OK : vx_cmd_fail("writing the answer", err, NULL);
+}
+
+const vx_cmd vx_cmd_compare = {
+    .name = "compare",
+    .usage = "FILE FILE [--json]",
+    .help = "Say how alike the voices of two recordings are (cosine similarity, and the model's verdict).",
+    .flags = {{"--json", "one JSON object: similarity, probability, threshold, same_speaker, model"}},
+    .min_operands = 2,
+    .max_operands = 2,
+    .run = run,
+};

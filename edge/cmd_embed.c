@@ -1,0 +1,111 @@
+/* cmd_embed.c - voxlock embed: recordings to speaker embeddings. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "edge/cmd.h"
+#include "shared/base/bytes.h"
+#include "shared/base/json.h"
+
+enum { FLAG_JSON = 1, FLAG_NPY = 2 };
+
+/* One line of JSON for one file; a failure is a line too, so that lines and files stay in step. */
+static vx_err print_json(const char *path, vx_err result, const vx_errinfo *info, const vx_embedding *embedding,
+                         const vx_audio *audio)
+{
+    json_t *root = NULL;
+    vx_buf line = {0};
+    if (result == VX_OK) {
+        char model[VX_DIGEST_TEXT];
+        vx_model_digest_text(&embedding->model, model);
+        root = json_pack("{s:s, s:o, s:s, s:f, s:i, s:f, s:f}", "file", path, "embedding",
+                         vx_json_from_floats(embedding->values, (size_t)embedding->dim), "model", model, "seconds",
+                         audio->seconds, "sample_rate", audio->source_rate, "level_dbfs", audio->level_dbfs,
+                         "clipped_share", audio->clipped_share);
+    } else {
+        root = json_pack("{s:s, s:s, s:s}", "file", path, "code", vx_err_code(result), "error",
+                         vx_errinfo_text(info, result));
+    }
+    vx_err err = root ? vx_json_write(root, &line) : VX_ERR_NOMEM;
+    if (err == VX_OK)
+        err = vx_buf_append(&line, "\n", 1);
+    if (err == VX_OK && fwrite(line.data, 1, line.len, stdout) != line.len)
+        err = VX_ERR_IO;
+    json_decref(root);
+    vx_buf_wipe_done(&line);
+    return err;
+}
+
+/* NumPy's format 1.0: magic, header padded to 64 bytes, then [files, dim] little-endian float32. */
+static vx_err print_npy(const float *rows, size_t n_rows, size_t dim)
+{
+    char header[128];
+    int n =
+        snprintf(header, sizeof header, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }", n_rows, dim);
+    const int padded = 118; /* 10 bytes of preamble and the header end at a multiple of 64 */
+    memset(header + n, ' ', (size_t)(padded - 1 - n));
+    header[padded - 1] = '\n';
+    const uint8_t preamble[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (uint8_t)padded, 0};
+    if (fwrite(preamble, 1, sizeof preamble, stdout) != sizeof preamble ||
+        fwrite(header, 1, (size_t)padded, stdout) != (size_t)padded ||
+        fwrite(rows, sizeof *rows, n_rows * dim, stdout) != n_rows * dim)
+        return VX_ERR_IO;
+    return VX_OK;
+}
+
+static int run(const vx_options *options, unsigned flags, const char *const *operands, int n_operands)
+{
+    if (flags == (FLAG_JSON | FLAG_NPY))
+        return vx_cmd_fail("embed", VX_ERR_OPTION_VALUE,
+                           &(vx_errinfo){.code = VX_ERR_OPTION_VALUE, .text = "use --json or --npy, not both"});
+    vx_engine *engine = NULL;
+    vx_errinfo info = {0};
+    vx_err err = vx_cmd_open_engine(options, &engine, &info);
+    if (err != VX_OK)
+        return vx_cmd_fail(NULL, err, &info);
+    vx_engine_info about;
+    vx_engine_get_info(engine, &about);
+    const size_t dim = (size_t)about.dim, n_values = dim * (size_t)n_operands;
+    float *rows = flags & FLAG_NPY ? malloc(n_values * sizeof *rows) : NULL;
+    int code = flags & FLAG_NPY && !rows ? vx_cmd_fail(NULL, VX_ERR_NOMEM, NULL) : VX_EXIT_OK;
+
+    for (int i = 0; i < n_operands && !(flags & FLAG_NPY && code != VX_EXIT_OK); i++) {
+        vx_embedding embedding;
+        vx_audio audio;
+        info = (vx_errinfo){0};
+        vx_err result = vx_cmd_embed_file(engine, operands[i], &embedding, &audio, &info);
+        if (result != VX_OK)
+            code = vx_cmd_fail(operands[i], result, &info);
+        if (flags & FLAG_JSON)
+            err = print_json(operands[i], result, &info, &embedding, &audio);
+        else if (result == VX_OK && flags & FLAG_NPY)
+            memcpy(rows + (size_t)i * dim, embedding.values, dim * sizeof *rows);
+        else if (result == VX_OK)
+            printf("%s: %zu numbers from %.2f s at %.1f dBFS; --json or --npy prints them\n", operands[i], dim,
+                   audio.seconds, audio.level_dbfs);
+        if (err != VX_OK) {
+            code = vx_cmd_fail("writing the answer", err, NULL);
+            break;
+        }
+        if (result == VX_OK)
+            vx_embedding_wipe(&embedding);
+    }
+    if (flags & FLAG_NPY && code == VX_EXIT_OK && (err = print_npy(rows, (size_t)n_operands, dim)) != VX_OK)
+        code = vx_cmd_fail("writing the answer", err, NULL);
+    if (rows)
+        vx_wipe(rows, n_values * sizeof *rows);
+    free(rows);
+    vx_engine_close(engine);
+    return code;
+}
+
+const vx_cmd vx_cmd_embed = {
+    .name = "embed",
+    .usage = "FILE... [--json | --npy]",
+    .help = "Compute the speaker embedding of each recording (WAV, FLAC, OGG, MP3; - is standard input).",
+    .flags = {{"--json", "one JSON object a line for each file: file, embedding, model, seconds"},
+              {"--npy", "one NumPy array [files, numbers] of float32; nothing is written if a file fails"}},
+    .min_operands = 1,
+    .max_operands = -1,
+    .run = run,
+};

@@ -1,0 +1,300 @@
+/* cpu.c - usable CPUs, instruction sets and resident memory, asked of the operating system and of CPUID.
+ * Owns:   reading cgroup files, CPUID and XCR0. Does not: cache an answer (callers ask once, at start) or pick kernels.
+ */
+#include "shared/base/cpu.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sched.h>
+#elif defined(__APPLE__)
+#include <mach/mach.h>
+#include <sys/sysctl.h>
+#endif
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+/* A line of /proc/self/cgroup is an id, controller names and a path; the kernel bounds the path by PATH_MAX. */
+#define CGROUP_PATH_CAP 4096
+#define CGROUP_LINE_CAP (CGROUP_PATH_CAP + 256)
+
+/* ---- CPUs ---------------------------------------------------------------------------------------------------- */
+
+/* The file folder/name as text of at most cap - 1 characters. */
+static bool read_small(const char *folder, const char *name, char *ret_text, size_t cap)
+{
+    char path[2 * CGROUP_PATH_CAP];
+    int n = snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return false;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    bool ok = fgets(ret_text, (int)cap, file) != NULL;
+    fclose(file);
+    return ok;
+}
+
+/* CPUs that a quota gives, rounded up: 1.5 CPUs run two threads better than one. INT_MAX where nothing binds: "max" in
+ * v2 and -1 in v1 are not positive numbers. */
+static int quota_cpus(const char *quota_text, const char *period_text)
+{
+    char *end;
+    errno = 0;
+    long long quota = strtoll(quota_text, &end, 10);
+    if (end == quota_text || errno != 0 || quota <= 0)
+        return INT_MAX;
+    long long period = strtoll(period_text, &end, 10);
+    if (end == period_text || errno != 0 || period <= 0)
+        return INT_MAX;
+    long long cpus = quota / period + (quota % period != 0);
+    return cpus > INT_MAX ? INT_MAX : (int)cpus;
+}
+
+static int folder_cpus_v2(const char *folder)
+{
+    char text[64];
+    if (!read_small(folder, "cpu.max", text, sizeof text))
+        return INT_MAX;
+    const char *space = strchr(text, ' ');
+    return space == NULL ? INT_MAX : quota_cpus(text, space);
+}
+
+static int folder_cpus_v1(const char *folder)
+{
+    char quota[32], period[32];
+    if (!read_small(folder, "cpu.cfs_quota_us", quota, sizeof quota) ||
+        !read_small(folder, "cpu.cfs_period_us", period, sizeof period))
+        return INT_MAX;
+    return quota_cpus(quota, period);
+}
+
+/* The smallest quota from mount/path up to the mount itself. Inside a container the path may name folders of the host
+ * that do not exist below the mount; those are passed over, and the mount's own files then hold the quota. */
+static int walk_cpus(const char *mount, const char *path, int (*folder_cpus)(const char *folder))
+{
+    char folder[2 * CGROUP_PATH_CAP];
+    size_t n_mount = strlen(mount);
+    int n = snprintf(folder, sizeof folder, "%s%s", mount, path);
+    if (n < 0 || (size_t)n >= sizeof folder)
+        return INT_MAX;
+
+    int least = INT_MAX;
+    for (;;) {
+        int cpus = folder_cpus(folder);
+        if (cpus < least)
+            least = cpus;
+        char *slash = strrchr(folder + n_mount, '/');
+        if (slash == NULL)
+            return least;
+        *slash = '\0';
+    }
+}
+
+static bool has_word(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *at = list; at != NULL; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, word, n) == 0 && (at[n] == '\0' || at[n] == ','))
+            return true;
+    }
+    return false;
+}
+
+/* One line "id:controllers:path". No controllers means the v2 tree; v1 mounts "cpu" under its controller list. */
+static int line_cpus(const char *cgroup_root, char *line)
+{
+    line[strcspn(line, "\n")] = '\0';
+    char *controllers = strchr(line, ':');
+    char *path = controllers ? strchr(controllers + 1, ':') : NULL;
+    if (path == NULL)
+        return INT_MAX;
+    controllers++;
+    *path++ = '\0';
+    if (*controllers == '\0')
+        return walk_cpus(cgroup_root, path, folder_cpus_v2);
+    if (!has_word(controllers, "cpu"))
+        return INT_MAX;
+
+    char mount[CGROUP_PATH_CAP];
+    int n = snprintf(mount, sizeof mount, "%s/%s", cgroup_root, controllers);
+    if (n < 0 || (size_t)n >= sizeof mount)
+        return INT_MAX;
+    return walk_cpus(mount, path, folder_cpus_v1);
+}
+
+int vx_cpu_count_from(const char *cgroup_root, const char *self_cgroup, int host)
+{
+    int least = host;
+    FILE *file = fopen(self_cgroup, "re");
+    if (file != NULL) {
+        char line[CGROUP_LINE_CAP];
+        while (fgets(line, sizeof line, file) != NULL) {
+            int cpus = line_cpus(cgroup_root, line);
+            if (cpus < least)
+                least = cpus;
+        }
+        fclose(file);
+    }
+    return least < 1 ? 1 : least;
+}
+
+static int host_cpus(void)
+{
+#if defined(__linux__)
+    cpu_set_t set; /* fails with EINVAL on hosts of more than 1,024 CPUs: the online count then serves */
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set);
+#elif defined(__APPLE__)
+    int active = 0;
+    size_t size = sizeof active;
+    if (sysctlbyname("hw.activecpu", &active, &size, NULL, 0) == 0)
+        return active;
+#endif
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online < 1 ? 1 : online > INT_MAX ? INT_MAX : (int)online;
+}
+
+int vx_cpu_count(void)
+{
+    return vx_cpu_count_from("/sys/fs/cgroup", "/proc/self/cgroup", host_cpus());
+}
+
+/* ---- instruction sets ---------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+/* Feature bits by leaf and register, as the processor manuals number them; cpuid.h names differ between compilers. */
+enum {
+    LEAF1_ECX_FMA = 1 << 12,
+    LEAF1_ECX_OSXSAVE = 1 << 27,
+    LEAF1_ECX_AVX = 1 << 28,
+    LEAF7_EBX_AVX2 = 1 << 5,
+    LEAF7_EBX_AVX512F = 1 << 16,
+    LEAF7_EBX_AVX512DQ = 1 << 17,
+    LEAF7_EBX_AVX512BW = 1 << 30,
+    LEAF7_ECX_AVX512VBMI = 1 << 1,
+    XCR0_YMM = 0x06, /* SSE and AVX state */
+    XCR0_ZMM = 0xE6, /* these, mask registers, and both halves of the ZMM file */
+};
+#define LEAF7_EBX_AVX512VL (1u << 31)
+
+typedef struct {
+    bool avx2, avx512, avx512vbmi;
+} x86_features;
+
+static uint32_t read_xcr0(void)
+{
+    uint32_t low, high;
+    /* The intrinsic would need -mxsave for this whole file. */
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+static bool has_all(uint32_t value, uint32_t bits)
+{
+    return (value & bits) == bits;
+}
+
+/* A feature counts only if the OS saves its registers on a context switch, which XCR0 states. macOS turns the ZMM bits
+ * on at a thread's first use, so AVX-512 reads as absent there: AVX2 is then used. */
+static x86_features detect_x86(void)
+{
+    x86_features found = {0};
+    uint32_t eax, ebx, ecx, edx;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !has_all(ecx, LEAF1_ECX_OSXSAVE | LEAF1_ECX_AVX | LEAF1_ECX_FMA))
+        return found;
+    uint32_t xcr0 = read_xcr0();
+    if (!has_all(xcr0, XCR0_YMM) || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx))
+        return found;
+    found.avx2 = has_all(ebx, LEAF7_EBX_AVX2);
+    found.avx512 = found.avx2 && has_all(xcr0, XCR0_ZMM) &&
+                   has_all(ebx, LEAF7_EBX_AVX512F | LEAF7_EBX_AVX512DQ | LEAF7_EBX_AVX512BW | LEAF7_EBX_AVX512VL);
+    found.avx512vbmi = found.avx512 && has_all(ecx, LEAF7_ECX_AVX512VBMI);
+    return found;
+}
+#endif
+
+bool vx_isa_available(vx_isa isa)
+{
+    switch (isa) {
+    case VX_ISA_SCALAR: return true;
+#if defined(__x86_64__)
+    case VX_ISA_AVX2: return detect_x86().avx2;
+    case VX_ISA_AVX512: return detect_x86().avx512;
+#elif defined(__aarch64__)
+    case VX_ISA_NEON: return true; /* part of the base architecture */
+#endif
+    default: return false;
+    }
+}
+
+vx_isa vx_isa_best(void)
+{
+    static const vx_isa falling[] = {VX_ISA_AVX512, VX_ISA_AVX2, VX_ISA_NEON};
+    for (size_t i = 0; i < sizeof falling / sizeof falling[0]; i++)
+        if (vx_isa_available(falling[i]))
+            return falling[i];
+    return VX_ISA_SCALAR;
+}
+
+const char *vx_isa_name(vx_isa isa)
+{
+    switch (isa) {
+    case VX_ISA_SCALAR: return "scalar";
+    case VX_ISA_NEON: return "neon";
+    case VX_ISA_AVX2: return "avx2";
+    case VX_ISA_AVX512: return "avx512";
+    }
+    return "unknown";
+}
+
+bool vx_cpu_has_avx512vbmi(void)
+{
+#if defined(__x86_64__)
+    return detect_x86().avx512vbmi;
+#else
+    return false;
+#endif
+}
+
+/* ---- memory -------------------------------------------------------------------------------------------------- */
+
+unsigned long long vx_rss_bytes(void)
+{
+#if defined(__APPLE__)
+    mach_task_basic_info_data_t task;
+    mach_msg_type_number_t count = MACH_TASK_BASIC_INFO_COUNT;
+    if (task_info(mach_task_self(), MACH_TASK_BASIC_INFO, (task_info_t)&task, &count) != KERN_SUCCESS)
+        return 0;
+    return task.resident_size;
+#else
+    /* statm: total and resident size, in pages */
+    char text[128], *at, *end;
+    if (!read_small("/proc/self", "statm", text, sizeof text) || (at = strchr(text, ' ')) == NULL)
+        return 0;
+    unsigned long long pages = strtoull(at, &end, 10);
+    long page_bytes = sysconf(_SC_PAGESIZE);
+    return end == at || page_bytes < 1 ? 0 : pages * (unsigned long long)page_bytes;
+#endif
+}
+
+unsigned long long vx_rss_peak_bytes(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0 || usage.ru_maxrss < 0)
+        return 0;
+#if defined(__APPLE__)
+    return (unsigned long long)usage.ru_maxrss; /* bytes here, KiB on Linux */
+#else
+    return (unsigned long long)usage.ru_maxrss * 1024u;
+#endif
+}

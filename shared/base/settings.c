@@ -1,0 +1,58 @@
+/* settings.c - the one table of settings of both programs.
+ * Owns:   names, flags, ranges, defaults and help. Does not: read or act on a value (options.c reads, programs act).
+ */
+#include "shared/base/options.h"
+
+#define KIB 1024.0
+#define GIB (1024.0 * 1024.0 * 1024.0)
+
+/* Name, flag, programs, type, unit, least, most, choices, default, secret; then what it does. */
+static const vx_option settings[] = {
+    {"PORT", "--port", VX_FOR_CLOUD, VX_OPT_INT, "", 0, 65535, NULL, "8010", false,
+     "TCP port to listen on; 0 lets the system choose one."},
+    {"VOXLOCK_BIND", "--bind", VX_FOR_CLOUD, VX_OPT_TEXT, "", 0, 0, NULL, "", false,
+     "Address to listen on; empty means every interface, IPv6 and IPv4 where the system has both."},
+    {"ECAPA_CACHE_DIR", "--model", VX_FOR_BOTH, VX_OPT_PATH, "", 0, 0, NULL, "", false,
+     "Model folder; empty means /opt/ecapa_cache when it exists, else models/starter of the checkout that the "
+     "program was built in."},
+    {"ECAPA_PREFERRED_STRATEGY", "--strategy", VX_FOR_BOTH, VX_OPT_CHOICE, "", 0, 0, "auto|native", "auto", false,
+     "How embeddings are computed; auto takes the fastest way that the model folder's measurements allow."},
+    {"ECAPA_DEVICE", NULL, VX_FOR_BOTH, VX_OPT_CHOICE, "", 0, 0, "cpu", "cpu", false,
+     "Kind of processor that computes embeddings."},
+    {"ECAPA_STRICT_OFFLINE", NULL, VX_FOR_BOTH, VX_OPT_CHOICE, "", 0, 0, "true", "true", false,
+     "Neither program ever downloads a model, so false is refused rather than ignored."},
+    {"ECAPA_WARMUP_ON_START", "--warmup", VX_FOR_CLOUD, VX_OPT_BOOL, "", 0, 0, NULL, "true", false,
+     "Run one inference before the service calls itself ready."},
+    {"VOXLOCK_GEMM", "--gemm", VX_FOR_BOTH, VX_OPT_CHOICE, "", 0, 0, "auto|simd|onednn|blas", "auto", false,
+     "Library for matrix products: built-in SIMD kernels, oneDNN, or BLAS (Accelerate on macOS)."},
+    {"VOXLOCK_ISA", "--isa", VX_FOR_BOTH, VX_OPT_CHOICE, "", 0, 0, "auto|scalar|neon|avx2|avx512", "auto", false,
+     "Highest instruction set that built-in kernels may use."},
+    {"VOXLOCK_THREADS", "--threads", VX_FOR_BOTH, VX_OPT_INT, "", 0, 256, NULL, "0", false,
+     "Inference workers of the service, or cores for one clip on the device; 0 takes what the CPU quota gives."},
+    {"VOXLOCK_LOG_FORMAT", "--log-format", VX_FOR_BOTH, VX_OPT_CHOICE, "", 0, 0, "auto|text|json", "auto", false,
+     "Form of log lines; auto is text on a terminal and JSON otherwise."},
+    {"VOXLOCK_LOG_LEVEL", "--log-level", VX_FOR_BOTH, VX_OPT_CHOICE, "", 0, 0, "debug|info|warning|error", "info",
+     false, "Least severity that is logged."},
+    {"VOXLOCK_MAX_BODY", NULL, VX_FOR_CLOUD, VX_OPT_INT, "bytes", 64 * KIB, GIB, NULL, "16MiB", false,
+     "Largest request body, before and after decompression; a larger one is answered 413."},
+    {"VOXLOCK_BODY_TIMEOUT_MS", NULL, VX_FOR_CLOUD, VX_OPT_INT, "ms", 100, 600000, NULL, "20000", false,
+     "Time for a request's body to arrive; a slower one is answered 408."},
+    {"VOXLOCK_DEADLINE_MS", NULL, VX_FOR_CLOUD, VX_OPT_INT, "ms", 100, 600000, NULL, "30000", false,
+     "Time until a request is answered, queueing included; past it the answer is 504."},
+    {"VOXLOCK_QUEUE", NULL, VX_FOR_CLOUD, VX_OPT_INT, "", 0, 100000, NULL, "64", false,
+     "Requests that may wait for a worker; the next one is answered 429."},
+    {"VOXLOCK_DRAIN_MS", NULL, VX_FOR_CLOUD, VX_OPT_INT, "ms", 0, 600000, NULL, "8000", false,
+     "Time for requests in flight to finish after SIGTERM."},
+    {"VOXLOCK_MAX_CONNECTIONS", NULL, VX_FOR_CLOUD, VX_OPT_INT, "", 1, 100000, NULL, "2000", false,
+     "Open connections; further ones wait or are refused."},
+    {"VOXLOCK_IDLE_TIMEOUT_S", NULL, VX_FOR_CLOUD, VX_OPT_INT, "s", 1, 3600, NULL, "75", false,
+     "Time after which an idle connection is closed."},
+    {"VOXLOCK_CONFIG", "--config", VX_FOR_BOTH, VX_OPT_PATH, "", 0, 0, NULL, "", false,
+     "File of NAME = value lines to read settings from; flags and environment go before it."},
+};
+
+const vx_option *vx_settings_table(size_t *ret_count)
+{
+    *ret_count = sizeof settings / sizeof *settings;
+    return settings;
+}

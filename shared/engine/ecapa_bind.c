@@ -1,0 +1,215 @@
+/* ecapa_bind.c - finds the network's tensors by SpeechBrain's names and proves their shapes.
+ * Channels, scale, bottlenecks and dimension come from the weights; only the dilations (2, 3, 4) are the paper's.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/base/bytes.h"
+#include "shared/engine/ecapa.h"
+
+/* A pass reserves memory in proportion to these, so a hostile file must not choose them freely. */
+enum { MAX_CHANNELS = 8192, MAX_TAPS = 15 };
+#define NORM_EPS 1e-5f
+
+struct binder {
+    const vx_safetensors *file;
+    float *folded; /* next free float */
+    vx_errinfo *info;
+    vx_err err; /* the first error; everything after it is skipped */
+};
+
+static const vx_tensor *fail(struct binder *b, const char *name, const char *expected, const vx_tensor *found)
+{
+    char shape[96] = "missing";
+    if (found) {
+        size_t at = 0;
+        shape[0] = 0;
+        for (int i = 0; i < found->n_dims && at < sizeof shape - 24; i++)
+            at += (size_t)snprintf(shape + at, sizeof shape - at, "%s%zu", i ? " x " : "", found->shape[i]);
+    }
+    b->err = vx_errinfo_set(b->info, VX_ERR_MODEL_SHAPE, "tensor %s: expected %s, found %s", name, expected, shape);
+    return NULL;
+}
+
+/* The tensor "prefix.suffix" with n_dims dimensions; a given shape of 0 accepts any size up to the limit. */
+static const vx_tensor *tensor(struct binder *b, const char *prefix, const char *suffix, int n_dims,
+                               const size_t shape[3])
+{
+    if (b->err != VX_OK)
+        return NULL;
+    char name[128], expected[96];
+    snprintf(name, sizeof name, "%s.%s", prefix, suffix);
+    size_t at = (size_t)snprintf(expected, sizeof expected, "f32");
+    for (int i = 0; i < n_dims; i++)
+        at += (size_t)(shape[i] ? snprintf(expected + at, sizeof expected - at, "%s%zu", i ? " x " : " ", shape[i])
+                                : snprintf(expected + at, sizeof expected - at, "%sn", i ? " x " : " "));
+    const vx_tensor *t = vx_safetensors_find(b->file, name);
+    if (!t || t->dtype != VX_DTYPE_F32 || t->n_dims != n_dims)
+        return fail(b, name, expected, t);
+    for (int i = 0; i < n_dims; i++)
+        if (shape[i] ? t->shape[i] != shape[i] : (t->shape[i] == 0 || t->shape[i] > 4 * MAX_CHANNELS))
+            return fail(b, name, expected, t);
+    return t;
+}
+
+static const float *vector(struct binder *b, const char *prefix, const char *suffix, size_t n)
+{
+    const vx_tensor *t = tensor(b, prefix, suffix, 1, (const size_t[3]){n});
+    return t ? t->data : NULL;
+}
+
+/* Batch norm in inference as one scale and one shift a channel. */
+static void norm(struct binder *b, const char *prefix, size_t n, const float **ret_scale, const float **ret_shift)
+{
+    const float *gamma = vector(b, prefix, "norm.weight", n), *beta = vector(b, prefix, "norm.bias", n);
+    const float *mean = vector(b, prefix, "norm.running_mean", n), *var = vector(b, prefix, "norm.running_var", n);
+    if (b->err != VX_OK)
+        return;
+    float *scale = b->folded, *shift = b->folded + n;
+    b->folded += 2 * n;
+    for (size_t i = 0; i < n; i++) {
+        scale[i] = gamma[i] / sqrtf(var[i] + NORM_EPS);
+        shift[i] = beta[i] - mean[i] * scale[i];
+    }
+    *ret_scale = scale;
+    *ret_shift = shift;
+}
+
+/* A convolution "prefix.conv"; n_in and taps of 0 are taken from the weights. */
+static vx_conv conv(struct binder *b, const char *prefix, size_t n_out, size_t n_in, size_t taps, size_t dilation)
+{
+    vx_conv c = {.dilation = dilation};
+    const vx_tensor *w = tensor(b, prefix, "conv.weight", 3, (const size_t[3]){n_out, n_in, taps});
+    if (!w)
+        return c;
+    if (w->shape[2] % 2 == 0 || w->shape[2] > MAX_TAPS) {
+        fail(b, prefix, "an odd kernel of at most 15 taps", w);
+        return c;
+    }
+    c.n_out = w->shape[0];
+    c.n_in = w->shape[1];
+    c.taps = w->shape[2];
+    c.weight = w->data;
+    c.weight_ld = c.n_in * c.taps;
+    c.bias = vector(b, prefix, "conv.bias", c.n_out);
+    return c;
+}
+
+/* Convolution, ReLU, batch norm: SpeechBrain's TDNNBlock. */
+static vx_conv tdnn(struct binder *b, const char *prefix, size_t n_out, size_t n_in, size_t taps, size_t dilation)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s.conv", prefix);
+    vx_conv c = conv(b, name, n_out, n_in, taps, dilation);
+    c.relu = true;
+    snprintf(name, sizeof name, "%s.norm", prefix);
+    norm(b, name, c.n_out, &c.scale, &c.shift);
+    return c;
+}
+
+static vx_dense dense(struct binder *b, const char *prefix, size_t n_out, size_t n_in)
+{
+    vx_conv c = conv(b, prefix, n_out, n_in, 1, 1);
+    return (vx_dense){.n_out = c.n_out, .n_in = c.n_in, .weight = c.weight, .bias = c.bias};
+}
+
+static void bind_block(struct binder *b, vx_ecapa *net, size_t index)
+{
+    vx_ecapa_block *block = &net->blocks[index];
+    const size_t n = net->channels, part = n / net->scale;
+    char name[64];
+    snprintf(name, sizeof name, "blocks.%zu.tdnn1", index + 1);
+    block->tdnn1 = tdnn(b, name, n, n, 1, 1);
+    for (size_t i = 0; i + 1 < net->scale; i++) {
+        snprintf(name, sizeof name, "blocks.%zu.res2net_block.blocks.%zu", index + 1, i);
+        /* One kernel size throughout: scratch is sized by the first. */
+        block->res2[i] = tdnn(b, name, part, part, net->blocks[0].res2[0].taps, index + 2);
+    }
+    snprintf(name, sizeof name, "blocks.%zu.tdnn2", index + 1);
+    block->tdnn2 = tdnn(b, name, n, n, 1, 1);
+    snprintf(name, sizeof name, "blocks.%zu.se_block.conv1", index + 1);
+    block->se_squeeze = dense(b, name, net->se, n); /* the first block decides: net->se is 0 then */
+    net->se = block->se_squeeze.n_out;
+    snprintf(name, sizeof name, "blocks.%zu.se_block.conv2", index + 1);
+    block->se_excite = dense(b, name, n, net->se);
+}
+
+/* How many parts a Res2Net block has: one more than it has convolutions. */
+static size_t count_scale(const vx_safetensors *file)
+{
+    size_t n = 0;
+    char name[96];
+    do
+        snprintf(name, sizeof name, "blocks.1.res2net_block.blocks.%zu.conv.conv.weight", n);
+    while (vx_safetensors_find(file, name) && ++n < VX_ECAPA_MAX_SCALE);
+    return n + 1;
+}
+
+static void bind_all(struct binder *b, vx_ecapa *net)
+{
+    net->input = tdnn(b, "blocks.0", 0, net->bands, 0, 1);
+    net->channels = net->input.n_out;
+    net->scale = count_scale(b->file);
+    if (b->err == VX_OK && (net->channels > MAX_CHANNELS || net->scale < 2 || net->channels % net->scale != 0)) {
+        b->err =
+            vx_errinfo_set(b->info, VX_ERR_MODEL_SHAPE,
+                           "%zu channels in %zu Res2Net parts: expected at most %d channels in 2 to %d equal parts",
+                           net->channels, net->scale, MAX_CHANNELS, VX_ECAPA_MAX_SCALE);
+        return;
+    }
+    for (size_t i = 0; i < VX_ECAPA_BLOCKS && b->err == VX_OK; i++)
+        bind_block(b, net, i);
+
+    net->mfa = tdnn(b, "mfa", 0, VX_ECAPA_BLOCKS * net->channels, 1, 1);
+    const size_t m = net->mfa_channels = net->mfa.n_out;
+
+    net->attention_in = tdnn(b, "asp.tdnn", 0, 3 * m, 1, 1);
+    net->attention_in.tanh = true;
+    net->attention = net->attention_in.n_out;
+    /* Its input is frames, mean and deviation on top of each other. The last two are the same in every frame, so their
+     * product is computed once an utterance and takes the place of the bias. */
+    net->attention_in.n_in = m;
+    net->attention_context = (vx_dense){.n_out = net->attention, .n_in = 2 * m, .bias = net->attention_in.bias};
+    if (b->err == VX_OK)
+        net->attention_context.weight = net->attention_in.weight + m;
+
+    net->attention_out = conv(b, "asp.conv", m, net->attention, 1, 1);
+    norm(b, "asp_bn", 2 * m, &net->pool_scale, &net->pool_shift);
+    net->embedding = dense(b, "fc", 0, 2 * m);
+    net->dim = net->embedding.n_out;
+}
+
+vx_err vx_ecapa_bind(const vx_safetensors *weights, size_t bands, vx_ecapa *ret_net, vx_errinfo *info)
+{
+    /* Every batch norm has four vectors in the file and becomes two: the file's vectors bound the folded floats. */
+    size_t floats = 0;
+    for (size_t i = 0; i < vx_safetensors_count(weights); i++) {
+        const vx_tensor *t = vx_safetensors_at(weights, i);
+        if (t->n_dims == 1 && !vx_size_add(floats, t->n_values, &floats))
+            return VX_ERR_OVERFLOW;
+    }
+    size_t bytes;
+    if (!vx_size_mul(floats + 1, sizeof(float), &bytes))
+        return VX_ERR_OVERFLOW;
+    vx_ecapa net = {.bands = bands, .folded = malloc(bytes)};
+    if (!net.folded)
+        return VX_ERR_NOMEM;
+    struct binder b = {.file = weights, .folded = net.folded, .info = info};
+    bind_all(&b, &net);
+    if (b.err != VX_OK) {
+        vx_ecapa_done(&net);
+        return b.err;
+    }
+    *ret_net = net;
+    return VX_OK;
+}
+
+void vx_ecapa_done(vx_ecapa *net)
+{
+    free(net->folded);
+    *net = (vx_ecapa){0};
+}

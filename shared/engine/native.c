@@ -1,0 +1,220 @@
+/* native.c - the strategy "native": features and network by our own kernels, on weights mapped from the file.
+ * Owns:   the mapping, and one scratch (front end, team of threads, arena) for each concurrent caller.
+ * Does not: know HTTP, queues or caches.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shared/audio/audio.h"
+#include "shared/audio/fbank.h"
+#include "shared/base/arena.h"
+#include "shared/base/bytes.h"
+#include "shared/base/clock.h"
+#include "shared/engine/ecapa.h"
+#include "shared/engine/gemm.h"
+#include "shared/engine/strategy.h"
+
+/* Scratch kept after a clip: a service answers mostly short ones and should not stay as large as the longest made it. */
+#define KEEP_SECONDS 10.0
+
+struct scratch {
+    struct scratch *next; /* in the free list */
+    vx_fbank *fbank;
+    vx_team *team;
+    vx_arena arena;
+};
+
+struct vx_strategy_state {
+    const vx_manifest *manifest;
+    vx_map map;
+    vx_safetensors *file;
+    vx_ecapa net;
+    const vx_kernels *kernels;
+    const vx_gemm_plugin *gemm; /* NULL: our own kernels */
+    int threads;
+    vx_isa isa;
+    size_t max_frames;
+
+    pthread_mutex_t lock; /* guards free */
+    struct scratch *free;
+};
+
+static void scratch_destroy(struct scratch *s)
+{
+    if (!s)
+        return;
+    vx_arena_release(&s->arena);
+    vx_team_destroy(s->team);
+    vx_fbank_destroy(s->fbank);
+    free(s);
+}
+
+static vx_err scratch_create(const vx_strategy_state *state, struct scratch **ret_scratch)
+{
+    struct scratch *s = calloc(1, sizeof *s);
+    if (!s)
+        return VX_ERR_NOMEM;
+    /* A library brings threads of its own. */
+    int team_size = state->gemm ? 1 : state->threads;
+    vx_err err = vx_fbank_create(&state->manifest->fbank, state->isa, &s->fbank, NULL);
+    if (err == VX_OK)
+        err = vx_team_create(team_size, &s->team);
+    if (err == VX_OK) {
+        size_t floats =
+            vx_ecapa_scratch_floats(&state->net, state->kernels, team_size, state->max_frames, state->max_frames);
+        err = vx_arena_reserve(floats * sizeof(float), &s->arena);
+    }
+    if (err != VX_OK) {
+        scratch_destroy(s);
+        return err;
+    }
+    *ret_scratch = s;
+    return VX_OK;
+}
+
+static vx_err take_scratch(vx_strategy_state *state, struct scratch **ret_scratch)
+{
+    pthread_mutex_lock(&state->lock);
+    struct scratch *s = state->free;
+    if (s)
+        state->free = s->next;
+    pthread_mutex_unlock(&state->lock);
+    if (s) {
+        *ret_scratch = s;
+        return VX_OK;
+    }
+    return scratch_create(state, ret_scratch);
+}
+
+static void give_scratch(vx_strategy_state *state, struct scratch *s)
+{
+    pthread_mutex_lock(&state->lock);
+    s->next = state->free;
+    state->free = s;
+    pthread_mutex_unlock(&state->lock);
+}
+
+static void native_close(vx_strategy_state *state)
+{
+    if (!state)
+        return;
+    while (state->free) {
+        struct scratch *s = state->free;
+        state->free = s->next;
+        scratch_destroy(s);
+    }
+    vx_ecapa_done(&state->net);
+    vx_safetensors_close(state->file);
+    vx_map_close(&state->map);
+    pthread_mutex_destroy(&state->lock);
+    free(state);
+}
+
+static vx_err choose_gemm(vx_strategy_state *state, const char *name, vx_errinfo *info)
+{
+    if (!name || strcmp(name, "auto") == 0) {
+#if defined(__APPLE__)
+        /* Accelerate reaches the matrix unit that no public instruction set does. */
+        vx_errinfo ignored = {0};
+        (void)!vx_gemm_plugin_load("blas", &state->gemm, &ignored);
+#endif
+        return VX_OK;
+    }
+    if (strcmp(name, "simd") == 0)
+        return VX_OK;
+    return vx_gemm_plugin_load(name, &state->gemm, info);
+}
+
+static vx_err native_open(const char *folder, const vx_manifest *manifest, const vx_engine_options *options,
+                          vx_strategy_state **ret_state, vx_errinfo *info)
+{
+    vx_strategy_state *state = calloc(1, sizeof *state);
+    if (!state)
+        return VX_ERR_NOMEM;
+    pthread_mutex_init(&state->lock, NULL);
+    state->manifest = manifest;
+    state->threads = options->threads;
+    state->isa = options->isa;
+    state->kernels = vx_kernels_for(options->isa);
+
+    struct scratch *first = NULL;
+    vx_err err = choose_gemm(state, options->gemm, info);
+    if (err == VX_OK)
+        err = vx_manifest_open_artefact(folder, vx_manifest_artefact(manifest, "native"), &state->map, info);
+    if (err == VX_OK)
+        err = vx_safetensors_open(state->map.data, state->map.len, &state->file, info);
+    if (err == VX_OK)
+        err = vx_ecapa_bind(state->file, (size_t)manifest->fbank.n_bands, &state->net, info);
+    if (err == VX_OK && state->net.dim != (size_t)manifest->dim)
+        err = vx_errinfo_set(info, VX_ERR_MODEL_SHAPE, "the weights give %zu numbers, the manifest says %d",
+                             state->net.dim, manifest->dim);
+    state->max_frames = VX_AUDIO_MAX_SAMPLES / (size_t)manifest->fbank.hop + 1;
+    /* The first caller's scratch now, so that what cannot work fails here and not at the first request. */
+    if (err == VX_OK)
+        err = scratch_create(state, &first);
+    if (err != VX_OK) {
+        native_close(state);
+        return err;
+    }
+    give_scratch(state, first);
+    *ret_state = state;
+    return VX_OK;
+}
+
+static vx_err native_embed(vx_strategy_state *state, const float *samples, size_t n, float *ret_raw,
+                           vx_engine_timing *ret_timing)
+{
+    struct scratch *s;
+    vx_err err = take_scratch(state, &s);
+    if (err != VX_OK)
+        return err;
+    const size_t n_frames = vx_fbank_frames(s->fbank, n);
+    vx_ecapa_runner run = {
+        .net = &state->net,
+        .kernels = state->kernels,
+        .gemm = state->gemm,
+        .team = s->team,
+        .max_frames = state->max_frames,
+        .scratch = s->arena.data,
+    };
+    size_t ld;
+    uint64_t start = vx_now_ns();
+    float *features = vx_ecapa_input(&run, n_frames, &ld);
+    if (n_frames < vx_ecapa_min_frames(&state->net))
+        err = VX_ERR_AUDIO_SHORT;
+    if (err == VX_OK)
+        err = vx_fbank_compute(s->fbank, samples, n, features, ld);
+    ret_timing->features_ms = vx_ms_since(start);
+    start = vx_now_ns();
+    if (state->gemm)
+        state->gemm->set_threads(state->threads); /* OpenMP keeps this number for each calling thread */
+    if (err == VX_OK)
+        err = vx_ecapa_run(&run, n_frames, ret_raw);
+    ret_timing->network_ms = vx_ms_since(start);
+
+    const size_t keep = vx_fbank_frames(s->fbank, (size_t)(KEEP_SECONDS * VX_AUDIO_RATE));
+    if (n_frames > keep)
+        vx_arena_trim(&s->arena,
+                      sizeof(float) * vx_ecapa_scratch_floats(&state->net, state->kernels, vx_team_size(s->team), keep,
+                                                              state->max_frames));
+    give_scratch(state, s);
+    return err;
+}
+
+static void native_info(const vx_strategy_state *state, vx_engine_info *ret_info)
+{
+    ret_info->gemm = state->gemm ? state->gemm->library : "simd";
+    ret_info->isa = state->kernels->name;
+    ret_info->precision = "f32";
+    ret_info->threads = state->threads;
+    ret_info->weights_bytes = state->map.len;
+}
+
+const vx_strategy vx_strategy_native = {
+    .name = "native",
+    .open = native_open,
+    .embed = native_embed,
+    .info = native_info,
+    .close = native_close,
+};

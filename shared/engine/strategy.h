@@ -1,0 +1,27 @@
+/* strategy.h - what a strategy of the engine is: a table of functions. Private to shared/engine. */
+#ifndef VX_ENGINE_STRATEGY_H
+#define VX_ENGINE_STRATEGY_H
+
+#include <stddef.h>
+
+#include "shared/engine/engine.h"
+
+/* State of an opened strategy. */
+typedef struct vx_strategy_state vx_strategy_state;
+
+typedef struct {
+    const char *name; /* also the artefact's name in the manifest */
+    /* Opens the artefact. manifest is borrowed and outlives the state. Errors as vx_engine_open. */
+    vx_err (*open)(const char *folder, const vx_manifest *manifest, const vx_engine_options *options,
+                   vx_strategy_state **ret_state, vx_errinfo *info);
+    /* ret_raw [out] [manifest->dim], not normalised. Any number of threads. Limits are checked by the caller. */
+    vx_err (*embed)(vx_strategy_state *state, const float *samples, size_t n, float *ret_raw,
+                    vx_engine_timing *ret_timing);
+    /* Fills gemm, isa, precision, threads, weights_bytes. */
+    void (*info)(const vx_strategy_state *state, vx_engine_info *ret_info);
+    void (*close)(vx_strategy_state *state);
+} vx_strategy;
+
+extern const vx_strategy vx_strategy_native;
+
+#endif
