@@ -9,7 +9,7 @@ UNAME_M := $(shell uname -m)
 
 # ---- what the machine has -------------------------------------------------------------------------------------------
 PKGS_SHARED := jansson libcrypto sndfile soxr
-PKGS_CLOUD  := libmicrohttpd zlib
+PKGS_CLOUD  := libmicrohttpd
 PKGS_TEST   := cmocka libcurl
 PKGS        := $(PKGS_SHARED) $(PKGS_CLOUD) $(PKGS_TEST)
 ifeq ($(UNAME_S),Darwin)
@@ -69,7 +69,12 @@ FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH   := $(wildcard tests/bench/bench_*.c)
 TOOLS   := $(wildcard tests/tools/*.c)
 SUPPORT := $(wildcard tests/support/*.c)
-PLUGINS := $(if $(HAVE_ONEDNN),onednn) $(if $(HAVE_CBLAS),blas)
+# Sanitizers cannot follow the threads of an OpenMP runtime that is not built with them (LeakSanitizer crashes on
+# their thread-local storage, ThreadSanitizer sees races that are none), so those modes go without.
+PLUGINS_release := $(if $(HAVE_ONEDNN),onednn) $(if $(HAVE_CBLAS),blas)
+PLUGINS_asan    := $(if $(HAVE_CBLAS),blas)
+PLUGINS_cov     := $(PLUGINS_release)
+PLUGINS := $(PLUGINS_$(MODE))
 PLUGIN_SO := $(patsubst %,$(B)/vx_gemm_%.so,$(PLUGINS))
 
 objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
@@ -191,4 +196,4 @@ cov: ## line coverage of the unit, API and end-to-end tests
 clean: ## remove build/
 	rm -rf build
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

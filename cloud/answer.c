@@ -52,8 +52,8 @@ int vx_answer_timing(json_t *obj, const vx_request *request, const vx_stage_time
     int bad = json_object_set_new(part, "decode", vx_answer_rounded(times->decode_ms));
     bad |= json_object_set_new(part, "features", vx_answer_rounded(times->features_ms));
     bad |= json_object_set_new(part, "inference", vx_answer_rounded(times->inference_ms));
-    bad |= json_object_set_new(part, "queue",
-                               vx_answer_rounded(vx_ms_between(request->complete_ns, request->started_ns)));
+    bad |=
+        json_object_set_new(part, "queue", vx_answer_rounded(vx_ms_between(request->complete_ns, request->started_ns)));
     bad |= json_object_set_new(part, "total", vx_answer_rounded(total_ms));
     return bad | json_object_set_new(obj, "timing_ms", part);
 }

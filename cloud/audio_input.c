@@ -41,8 +41,8 @@ vx_err vx_audio_hint_json(const json_t *obj, const char *format_key, const char 
     vx_err err = vx_json_text(obj, format_key, false, &format, NULL, info);
     if (!err && format)
         err = set_format(format, &hint.format, info);
-    if (!err)
-        err = vx_json_int(obj, rate_key, false, INT32_MIN, INT32_MAX, &rate, info);
+    if (!err && vx_json_int(obj, rate_key, false, INT32_MIN, INT32_MAX, &rate, NULL))
+        err = vx_errinfo_set(info, VX_ERR_JSON_FIELD, "field '%s' must be a whole number of Hz", rate_key);
     if (!err)
         err = set_rate(rate, &hint.rate, info);
     if (err)

@@ -12,24 +12,12 @@ typedef struct {
 /* What is not in this table is a failure of ours: 500. A client's mistake is never one, so every error that bytes from
  * outside can cause has a row. */
 static const err_row ERRORS[] = {
-    {VX_ERR_BASE64, 400, 0},
-    {VX_ERR_JSON_SYNTAX, 400, 0},
-    {VX_ERR_JSON_LIMIT, 400, 0},
-    {VX_ERR_MODEL_MISMATCH, 409, 0},
-    {VX_ERR_AUDIO_FORMAT, 415, 0},
-    {VX_ERR_JSON_FIELD, 422, 0},
-    {VX_ERR_AUDIO_CORRUPT, 422, 0},
-    {VX_ERR_AUDIO_EMPTY, 422, 0},
-    {VX_ERR_AUDIO_SHORT, 422, 0},
-    {VX_ERR_AUDIO_LONG, 422, 0},
-    {VX_ERR_AUDIO_SILENT, 422, 0},
-    {VX_ERR_AUDIO_NOT_FINITE, 422, 0},
-    {VX_ERR_AUDIO_SCALE, 422, 0},
-    {VX_ERR_AUDIO_RATE, 422, 0},
-    {VX_ERR_BUSY, 429, 1},
-    {VX_ERR_NOT_READY, 503, 2},
-    {VX_ERR_CLOSED, 503, 2},
-    {VX_ERR_DEADLINE, 504, 0},
+    {VX_ERR_BASE64, 400, 0},         {VX_ERR_JSON_SYNTAX, 400, 0},  {VX_ERR_JSON_LIMIT, 400, 0},
+    {VX_ERR_MODEL_MISMATCH, 409, 0}, {VX_ERR_AUDIO_FORMAT, 415, 0}, {VX_ERR_JSON_FIELD, 422, 0},
+    {VX_ERR_AUDIO_CORRUPT, 422, 0},  {VX_ERR_AUDIO_EMPTY, 422, 0},  {VX_ERR_AUDIO_SHORT, 422, 0},
+    {VX_ERR_AUDIO_LONG, 422, 0},     {VX_ERR_AUDIO_SILENT, 422, 0}, {VX_ERR_AUDIO_NOT_FINITE, 422, 0},
+    {VX_ERR_AUDIO_SCALE, 422, 0},    {VX_ERR_AUDIO_RATE, 422, 0},   {VX_ERR_BUSY, 429, 1},
+    {VX_ERR_NOT_READY, 503, 2},      {VX_ERR_CLOSED, 503, 2},       {VX_ERR_DEADLINE, 504, 0},
 };
 
 typedef struct {
@@ -41,8 +29,10 @@ typedef struct {
 static const fault_row FAULTS[] = {
     [VX_FAULT_PATH] = {404, "unknown_path", "there is nothing at this path; /openapi.json lists what there is"},
     [VX_FAULT_METHOD] = {405, "method_not_allowed", "this path does not take this method; see the Allow header"},
-    [VX_FAULT_SLOW_BODY] = {408, "body_timeout", "the request did not arrive in time; send it faster or make it smaller"},
-    [VX_FAULT_BODY_SIZE] = {413, "body_too_large", "the body is over the limit; send shorter audio or a compressed format"},
+    [VX_FAULT_SLOW_BODY] = {408, "body_timeout",
+                            "the request did not arrive in time; send it faster or make it smaller"},
+    [VX_FAULT_BODY_SIZE] = {413, "body_too_large",
+                            "the body is over the limit; send shorter audio or a compressed format"},
     [VX_FAULT_CONTENT_TYPE] = {415, "unsupported_content_type",
                                "send application/json, or where the path takes bare audio audio/* or "
                                "application/octet-stream"},
@@ -111,9 +101,7 @@ static json_t *problem_json(const char *request_id, int status, const char *code
 
 static void fill(vx_reply *reply, int status, json_t *root)
 {
-    const char *allow = reply->allow;
     vx_reply_done(reply);
-    reply->allow = allow;
     if (vx_reply_json(reply, status, "application/problem+json", root))
         reply->status = status;
 }

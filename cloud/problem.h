@@ -10,7 +10,7 @@
 /* Faults of the request as such, found before any handler runs. */
 typedef enum {
     VX_FAULT_PATH,             /* 404 */
-    VX_FAULT_METHOD,           /* 405; the caller sets reply->allow */
+    VX_FAULT_METHOD,           /* 405; the caller adds Allow */
     VX_FAULT_SLOW_BODY,        /* 408 */
     VX_FAULT_BODY_SIZE,        /* 413 */
     VX_FAULT_CONTENT_TYPE,     /* 415 */

@@ -70,8 +70,8 @@ static int answer_plain(json_t *embeddings, json_t *errors, vx_err err, const vx
     return bad | json_array_append_new(embeddings, json_null());
 }
 
-static int answer_rich(json_t *items, json_t *item, vx_err err, const vx_audio *audio,
-                       const vx_embedding *embedding, const vx_errinfo *info)
+static int answer_rich(json_t *items, json_t *item, vx_err err, const vx_audio *audio, const vx_embedding *embedding,
+                       const vx_errinfo *info)
 {
     json_t *id = json_object_get(item, "id");
     json_t *answer = json_object();

@@ -134,7 +134,8 @@ static json_t *queue_part(vx_service *service)
     int bad = json_object_set_new(part, "workers", json_integer(workers));
     bad |= json_object_set_new(part, "running", json_integer((json_int_t)running));
     bad |= json_object_set_new(part, "waiting", json_integer((json_int_t)waiting));
-    bad |= json_object_set_new(part, "limit", json_integer(vx_option_int(vx_service_options(service), "VOXLOCK_QUEUE")));
+    bad |=
+        json_object_set_new(part, "limit", json_integer(vx_option_int(vx_service_options(service), "VOXLOCK_QUEUE")));
     return whole(part, bad);
 }
 

@@ -20,8 +20,7 @@ static bool given(const json_t *root, const char *key)
 static vx_err one_reference(const json_t *root, vx_errinfo *info)
 {
     if (given(root, "reference_embedding") == given(root, "reference_audio"))
-        return vx_errinfo_set(info, VX_ERR_JSON_FIELD,
-                              "send exactly one of reference_embedding and reference_audio");
+        return vx_errinfo_set(info, VX_ERR_JSON_FIELD, "send exactly one of reference_embedding and reference_audio");
     return VX_OK;
 }
 
@@ -88,10 +87,9 @@ static vx_err answer(vx_reply *reply, const vx_request *request, const vx_engine
     bad |= json_object_set_new(root, "threshold", json_real(threshold));
     bad |= json_object_set_new(root, "processing_time_ms", vx_answer_rounded(total_ms));
     bad |= json_object_set_new(root, "error", json_null());
-    bad |= json_object_set_new(root, "probability",
-                               vx_manifest_probability(engine->manifest, similarity, &probability)
-                                   ? json_real(probability)
-                                   : json_null());
+    bad |= json_object_set_new(
+        root, "probability",
+        vx_manifest_probability(engine->manifest, similarity, &probability) ? json_real(probability) : json_null());
     bad |= vx_answer_model(root, probe, engine);
     bad |= vx_answer_audio(root, "audio", audio);
     bad |= vx_answer_timing(root, request, times, total_ms);

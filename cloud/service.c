@@ -103,7 +103,8 @@ static vx_err create_metrics(vx_service *service)
     service->workers = vx_metrics_gauge(m, "voxlock_workers", "Worker threads.", "");
     service->resident = vx_metrics_gauge(m, "voxlock_resident_bytes", "Resident memory of the process.", "");
     service->ready = vx_metrics_gauge(m, "voxlock_ready", "1 when the model is loaded.", "");
-    vx_metric_set(vx_metrics_gauge(m, "voxlock_build_info", "The version, as a label.", "version=\"" VX_VERSION "\""), 1);
+    vx_metric_set(vx_metrics_gauge(m, "voxlock_build_info", "The version, as a label.", "version=\"" VX_VERSION "\""),
+                  1);
     return VX_OK;
 }
 

@@ -25,13 +25,13 @@ const char *vx_startup_name(vx_startup_state state);
 /* What is known of start-up at this moment. */
 typedef struct {
     vx_startup_state state;
-    double startup_ms;    /* from create to READY or FAILED, or until now */
-    double load_ms;       /* opening the model; 0 before READY */
-    double warmup_ms;     /* first inference; 0 before READY, or when switched off */
-    vx_engine_info info;  /* READY only; borrowed from the service */
-    vx_errinfo error;     /* FAILED only */
-    const char *folder;   /* the model folder; borrowed */
-    bool closing;         /* shutting down */
+    double startup_ms;   /* from create to READY or FAILED, or until now */
+    double load_ms;      /* opening the model; 0 before READY */
+    double warmup_ms;    /* first inference; 0 before READY, or when switched off */
+    vx_engine_info info; /* READY only; borrowed from the service */
+    vx_errinfo error;    /* FAILED only */
+    const char *folder;  /* the model folder; borrowed */
+    bool closing;        /* shutting down */
 } vx_service_view;
 
 /* Where the time of one embedding went. */

@@ -29,7 +29,7 @@ typedef struct vx_watch {
     vx_watch_list list;
     uint64_t since_ns;
     int fd;
-    bool fired;                        /* cut off by the watchdog */
+    bool fired;                         /* cut off by the watchdog */
     char request_id[VX_REQUEST_ID_CAP]; /* told in the 408 */
 } vx_watch;
 

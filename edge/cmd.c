@@ -42,11 +42,13 @@ int vx_exit_code(vx_err err)
 
 int vx_cmd_fail(const char *what, vx_err err, const vx_errinfo *info)
 {
-    const char *path = info && info->path[0] ? info->path : NULL;
-    fprintf(stderr, "voxlock: %s%s", what ? what : "", what ? ": " : "");
-    if (path && (!what || strcmp(path, what) != 0))
-        fprintf(stderr, "%s: ", path);
-    fprintf(stderr, "%s\n", vx_errinfo_text(info, err));
+    char line[VX_ERRINFO_LINE];
+    vx_errinfo_line(info, err, line, sizeof line);
+    /* An error about the file itself names it already. */
+    if (what && !(info && strcmp(info->path, what) == 0))
+        fprintf(stderr, "voxlock: %s: %s\n", what, line);
+    else
+        fprintf(stderr, "voxlock: %s\n", line);
     return vx_exit_code(err);
 }
 

@@ -53,48 +53,73 @@ static vx_err print_npy(const float *rows, size_t n_rows, size_t dim)
     return VX_OK;
 }
 
+/* A line for each file, as soon as it is done. A file that fails does not stop the others. */
+static int embed_lines(vx_engine *engine, bool json, const char *const *paths, int n_paths)
+{
+    int code = VX_EXIT_OK;
+    for (int i = 0; i < n_paths; i++) {
+        vx_embedding embedding = {0};
+        vx_audio audio = {0};
+        vx_errinfo info = {0};
+        vx_err result = vx_cmd_embed_file(engine, paths[i], &embedding, &audio, &info), written = VX_OK;
+        if (result != VX_OK)
+            code = vx_cmd_fail(paths[i], result, &info);
+        if (json)
+            written = print_json(paths[i], result, &info, &embedding, &audio);
+        else if (result == VX_OK)
+            printf("%s: %d numbers from %.2f s at %.1f dBFS; --json or --npy prints them\n", paths[i], embedding.dim,
+                   audio.seconds, audio.level_dbfs);
+        vx_embedding_wipe(&embedding);
+        if (written != VX_OK)
+            return vx_cmd_fail("writing the answer", written, NULL);
+    }
+    return code;
+}
+
+/* One array of all files, or nothing. */
+static int embed_npy(vx_engine *engine, size_t dim, const char *const *paths, int n_paths)
+{
+    const size_t n_values = dim * (size_t)n_paths;
+    float *rows = calloc(n_values, sizeof *rows);
+    if (!rows)
+        return vx_cmd_fail(NULL, VX_ERR_NOMEM, NULL);
+    int code = VX_EXIT_OK;
+    for (int i = 0; i < n_paths && code == VX_EXIT_OK; i++) {
+        vx_embedding embedding = {0};
+        vx_audio audio = {0};
+        vx_errinfo info = {0};
+        vx_err err = vx_cmd_embed_file(engine, paths[i], &embedding, &audio, &info);
+        if (err == VX_OK)
+            memcpy(rows + (size_t)i * dim, embedding.values, dim * sizeof *rows);
+        else
+            code = vx_cmd_fail(paths[i], err, &info);
+        vx_embedding_wipe(&embedding);
+    }
+    if (code == VX_EXIT_OK) {
+        vx_err err = print_npy(rows, (size_t)n_paths, dim);
+        if (err != VX_OK)
+            code = vx_cmd_fail("writing the answer", err, NULL);
+    }
+    vx_wipe(rows, n_values * sizeof *rows);
+    free(rows);
+    return code;
+}
+
 static int run(const vx_options *options, unsigned flags, const char *const *operands, int n_operands)
 {
-    if (flags == (FLAG_JSON | FLAG_NPY))
-        return vx_cmd_fail("embed", VX_ERR_OPTION_VALUE,
-                           &(vx_errinfo){.code = VX_ERR_OPTION_VALUE, .text = "use --json or --npy, not both"});
     vx_engine *engine = NULL;
     vx_errinfo info = {0};
+    if (flags == (FLAG_JSON | FLAG_NPY)) {
+        vx_err err = vx_errinfo_set(&info, VX_ERR_OPTION_VALUE, "use --json or --npy, not both");
+        return vx_cmd_fail("embed", err, &info);
+    }
     vx_err err = vx_cmd_open_engine(options, &engine, &info);
     if (err != VX_OK)
         return vx_cmd_fail(NULL, err, &info);
     vx_engine_info about;
     vx_engine_get_info(engine, &about);
-    const size_t dim = (size_t)about.dim, n_values = dim * (size_t)n_operands;
-    float *rows = flags & FLAG_NPY ? malloc(n_values * sizeof *rows) : NULL;
-    int code = flags & FLAG_NPY && !rows ? vx_cmd_fail(NULL, VX_ERR_NOMEM, NULL) : VX_EXIT_OK;
-
-    for (int i = 0; i < n_operands && !(flags & FLAG_NPY && code != VX_EXIT_OK); i++) {
-        vx_embedding embedding;
-        vx_audio audio;
-        info = (vx_errinfo){0};
-        vx_err result = vx_cmd_embed_file(engine, operands[i], &embedding, &audio, &info);
-        if (result != VX_OK)
-            code = vx_cmd_fail(operands[i], result, &info);
-        if (flags & FLAG_JSON)
-            err = print_json(operands[i], result, &info, &embedding, &audio);
-        else if (result == VX_OK && flags & FLAG_NPY)
-            memcpy(rows + (size_t)i * dim, embedding.values, dim * sizeof *rows);
-        else if (result == VX_OK)
-            printf("%s: %zu numbers from %.2f s at %.1f dBFS; --json or --npy prints them\n", operands[i], dim,
-                   audio.seconds, audio.level_dbfs);
-        if (err != VX_OK) {
-            code = vx_cmd_fail("writing the answer", err, NULL);
-            break;
-        }
-        if (result == VX_OK)
-            vx_embedding_wipe(&embedding);
-    }
-    if (flags & FLAG_NPY && code == VX_EXIT_OK && (err = print_npy(rows, (size_t)n_operands, dim)) != VX_OK)
-        code = vx_cmd_fail("writing the answer", err, NULL);
-    if (rows)
-        vx_wipe(rows, n_values * sizeof *rows);
-    free(rows);
+    int code = flags & FLAG_NPY ? embed_npy(engine, (size_t)about.dim, operands, n_operands)
+                                : embed_lines(engine, flags & FLAG_JSON, operands, n_operands);
     vx_engine_close(engine);
     return code;
 }

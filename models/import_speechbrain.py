@@ -134,7 +134,7 @@ def unpickle(data):
 
 def strip_prefix(tensors):
     """Undoes wrappers such as DataParallel's "module.", if all names carry the same one."""
-    anchor = "blocks.0.conv.conv.weight"
+    anchor = "asp_bn.norm.weight"
     prefixes = {name[: -len(anchor)] for name in tensors if name == anchor or name.endswith("." + anchor)}
     if len(prefixes) != 1:
         return tensors

@@ -15,19 +15,19 @@ group=${1:-build}
 debian_packages() {
     case $1 in
     build) echo gcc make pkg-config libc6-dev xxd curl ca-certificates libjansson-dev libssl-dev libsndfile1-dev \
-        libsoxr-dev libmicrohttpd-dev zlib1g-dev libcmocka-dev libcurl4-openssl-dev libdnnl-dev ;;
-    test) debian_packages build; echo python3 jq valgrind git ;;
+        libsoxr-dev libmicrohttpd-dev libcmocka-dev libcurl4-openssl-dev ;;
+    test) debian_packages build; echo libdnnl-dev libopenblas-dev python3 jq valgrind git ;;
     lint) debian_packages test; echo clang-format clang-tidy cppcheck shellcheck ;;
-    bench) debian_packages test; echo python3-torch python3-numpy wrk libopenblas-dev nodejs npm ;;
+    bench) debian_packages test; echo python3-torch python3-numpy wrk nodejs npm ;;
     *) echo "setup.sh: unknown group '$1': use build, test, lint or bench" >&2; exit 2 ;;
     esac
 }
 brew_packages() {
     case $1 in
-    build) echo pkgconf jansson openssl@3 libsndfile libsoxr libmicrohttpd cmocka curl onednn ;;
-    test) brew_packages build; echo python3 jq ;;
+    build) echo pkgconf jansson openssl@3 libsndfile libsoxr libmicrohttpd cmocka curl ;;
+    test) brew_packages build; echo onednn python3 jq ;;
     lint) brew_packages test; echo clang-format llvm cppcheck shellcheck ;;
-    bench) brew_packages test; echo numpy pytorch wrk openblas node ;;
+    bench) brew_packages test; echo numpy pytorch wrk node ;;
     *) echo "setup.sh: unknown group '$1': use build, test, lint or bench" >&2; exit 2 ;;
     esac
 }
@@ -52,7 +52,7 @@ elif command -v dpkg-query >/dev/null; then
     [ "$(id -u)" = 0 ] || install="sudo $install"
 else
     # Another system: pkg-config is the only witness.
-    missing=$(for p in jansson libcrypto sndfile soxr libmicrohttpd zlib cmocka libcurl; do
+    missing=$(for p in jansson libcrypto sndfile soxr libmicrohttpd cmocka libcurl; do
         pkg-config --exists "$p" 2>/dev/null || echo "$p"
     done)
     install="install with your package manager:"

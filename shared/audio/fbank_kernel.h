@@ -38,7 +38,8 @@ typedef struct {
     /* Largest |x| as its IEEE bits, which order as the values do, infinity and then NaN above all. n may be 0. */
     uint32_t (*peak_bits)(const float *pcm, size_t n);
 
-    /* log2 of n positive normal floats (n a multiple of lanes), within 2.5e-7 + FLT_EPSILON / 2 * |log2 x|. In place. */
+    /* log2 of n positive normal floats, in place; n is a multiple of lanes.
+     * Error  at most 2.5e-7 + FLT_EPSILON / 2 * |log2 x| */
     void (*log2)(float *values, size_t n);
 
     /* Window, transform, filters and logarithm of up to `lanes` frames.

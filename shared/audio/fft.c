@@ -9,8 +9,8 @@
 
 static const double PI = 3.14159265358979323846;
 
-/* Radix of the next pass, 0 if n has none of the factors. 4 before 2: one radix-4 pass does the work of two radix-2 passes
- * with half the memory traffic. */
+/* Radix of the next pass, 0 if n has none of the factors. 4 comes before 2: one radix-4 pass does the work of two
+ * radix-2 passes with half the memory traffic. */
 static int next_radix(int n)
 {
     static const int radices[] = {4, 2, 3, 5};

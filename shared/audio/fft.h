@@ -1,4 +1,4 @@
-/* fft.h - DFT of many real signals at once, one signal per SIMD lane. Private to shared/audio and its users in DSP code.
+/* fft.h - DFT of many real signals at once, one signal a SIMD lane. For shared/audio and DSP code only.
  * Owns:   plans, and the contract of the kernels that run them. Does not: window, scale, or invert.
  *
  * Signals lie interleaved, [sample][lane], so that every butterfly is plain vector arithmetic on whole registers: no

@@ -1,5 +1,5 @@
-/* fft_scalar.c - the batched DFT for any machine: four lanes, which become SSE2 or NEON where those are the baseline and
- * plain arithmetic elsewhere. Nothing is fused, so results are the same everywhere. */
+/* fft_scalar.c - the batched DFT for any machine: four lanes, which become SSE2 or NEON where those are the
+ * baseline and plain arithmetic elsewhere. Nothing is fused, so results are the same everywhere. */
 #define LANES 4
 #include "shared/audio/fft_simd.h"
 

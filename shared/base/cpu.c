@@ -287,8 +287,32 @@ unsigned long long vx_rss_bytes(void)
 #endif
 }
 
+#if defined(__linux__)
+/* VmHWM of /proc/self/status, 0 if it is not there. getrusage would not do: its peak survives exec, so that a program
+ * started by a large one reports its parent's. */
+static unsigned long long high_water_bytes(void)
+{
+    static const char key[] = "VmHWM:";
+    FILE *file = fopen("/proc/self/status", "re");
+    if (file == NULL)
+        return 0;
+    unsigned long long kib = 0;
+    char line[256];
+    while (kib == 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, key, sizeof key - 1) == 0)
+            kib = strtoull(line + sizeof key - 1, NULL, 10);
+    fclose(file);
+    return kib * 1024;
+}
+#endif
+
 unsigned long long vx_rss_peak_bytes(void)
 {
+#if defined(__linux__)
+    unsigned long long peak = high_water_bytes();
+    if (peak > 0)
+        return peak;
+#endif
     struct rusage usage;
     if (getrusage(RUSAGE_SELF, &usage) != 0 || usage.ru_maxrss < 0)
         return 0;

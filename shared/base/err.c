@@ -110,3 +110,14 @@ const char *vx_errinfo_text(const vx_errinfo *info, vx_err err)
         return info->text;
     return vx_err_sentence(err);
 }
+
+void vx_errinfo_line(const vx_errinfo *info, vx_err err, char *ret_line, size_t cap)
+{
+    const char *text = vx_errinfo_text(info, err);
+    if (!info || !info->path[0])
+        snprintf(ret_line, cap, "%s", text);
+    else if (info->line > 0)
+        snprintf(ret_line, cap, "%s:%d: %s", info->path, info->line, text);
+    else
+        snprintf(ret_line, cap, "%s: %s", info->path, text);
+}

@@ -5,6 +5,7 @@
 #ifndef VX_BASE_ERR_H
 #define VX_BASE_ERR_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if defined(__GNUC__)
@@ -84,5 +85,8 @@ vx_err vx_errinfo_set_at(vx_errinfo *info, vx_err code, const char *path, int64_
                          ...) VX_PRINTF(6, 7);
 /* The best sentence at hand: info->text if it was filled, else the general sentence of err. Borrowed from info. */
 const char *vx_errinfo_text(const vx_errinfo *info, vx_err err);
+/* One line for a person: "path:line: sentence", without what is not known. Cut at cap. */
+#define VX_ERRINFO_LINE 640
+void vx_errinfo_line(const vx_errinfo *info, vx_err err, char *ret_line, size_t cap);
 
 #endif

@@ -44,7 +44,7 @@ static vx_err fail_errno(vx_errinfo *info, const char *path, const char *verb, i
     char buf[128] = "";
     const char *text = _Generic(strerror_r(errnum, buf, sizeof buf), int: posix_text, char *: gnu_text)(
         strerror_r(errnum, buf, sizeof buf), buf);
-    return vx_errinfo_set_at(info, err_of(errnum), path, -1, 0, "cannot %s '%s': %s", verb, path, text);
+    return vx_errinfo_set_at(info, err_of(errnum), path, -1, 0, "cannot %s: %s", verb, text);
 }
 
 /* -1 with errno set. FUSE and network file systems can interrupt even the open of a regular file. */
@@ -63,11 +63,11 @@ static vx_err map_fd(int fd, const char *path, vx_map *ret_map, vx_errinfo *info
     if (fstat(fd, &st) != 0)
         return fail_errno(info, path, "examine", errno);
     if (!S_ISREG(st.st_mode))
-        return vx_errinfo_set_at(info, VX_ERR_IO, path, -1, 0, "'%s' is not a regular file", path);
+        return vx_errinfo_set_at(info, VX_ERR_IO, path, -1, 0, "not a regular file");
     if (st.st_size <= 0)
-        return vx_errinfo_set_at(info, VX_ERR_IO, path, -1, 0, "'%s' is empty", path);
+        return vx_errinfo_set_at(info, VX_ERR_IO, path, -1, 0, "the file is empty");
     if ((uintmax_t)st.st_size > SIZE_MAX)
-        return vx_errinfo_set_at(info, VX_ERR_NOMEM, path, -1, 0, "'%s' is larger than the address space", path);
+        return vx_errinfo_set_at(info, VX_ERR_NOMEM, path, -1, 0, "larger than the address space");
 
     size_t len = (size_t)st.st_size;
     void *data = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
@@ -117,7 +117,7 @@ static vx_err read_fd(int fd, const char *path, size_t max_bytes, vx_buf *buf, v
         size_t step = next_step(hint, got, max_bytes);
         vx_err err = vx_buf_reserve(buf, step);
         if (err != VX_OK)
-            return vx_errinfo_set_at(info, err, path, -1, 0, "no memory to read '%s'", path);
+            return vx_errinfo_set_at(info, err, path, -1, 0, "no memory to read it");
         uint8_t probe;
         ssize_t n = step > 0 ? read(fd, buf->data + buf->len, step) : read(fd, &probe, 1);
         if (n < 0 && errno == EINTR)
@@ -127,12 +127,12 @@ static vx_err read_fd(int fd, const char *path, size_t max_bytes, vx_buf *buf, v
         if (n == 0)
             return VX_OK;
         if (got == max_bytes)
-            return vx_errinfo_set_at(info, VX_ERR_RANGE, path, -1, 0, "'%s' is larger than %zu bytes", path, max_bytes);
+            return vx_errinfo_set_at(info, VX_ERR_RANGE, path, -1, 0, "larger than %zu bytes", max_bytes);
         got += (size_t)n;
         if (step > 0)
             buf->len += (size_t)n;
         else if ((err = vx_buf_append(buf, &probe, 1)) != VX_OK)
-            return vx_errinfo_set_at(info, err, path, -1, 0, "no memory to read '%s'", path);
+            return vx_errinfo_set_at(info, err, path, -1, 0, "no memory to read it");
     }
 }
 

@@ -1,8 +1,7 @@
 /* json_parse.c - JSON text to jansson values (RFC 8259, strict).
  * Owns:   the grammar, the limits, the place and sentence of an error. Does not: look at what the values mean.
- * Why not json_loadb: its scanner takes 14 ns a byte, 1.8 ms for the 128,000 base64 characters of a 3 s clip, where
- * this one takes less than a tenth of a microsecond a hundred bytes; and it reads past its buffer when memory runs out
- * inside a string. The tests compare the two, value by value.
+ * Why not json_loadb: jansson 2.14 takes 1.8 ms for the 128,000 base64 characters of a 3 s clip, this parser 20 us; and
+ *         jansson reads past its buffer when memory runs out inside a string. Tests and fuzzing compare the two.
  */
 #include "shared/base/json.h"
 

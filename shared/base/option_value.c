@@ -9,8 +9,9 @@
 
 #include "shared/base/options_private.h"
 
-/* Decimal digits whose integer, and powers of ten that, are exact as double: their quotient is rounded once. */
+/* An integer of so many digits, and ten to so many places, are exact as double: their quotient is rounded once. */
 #define VX_REAL_DIGITS 15
+#define VX_REAL_PLACES 22
 
 static bool is_bytes(const vx_option *option)
 {
@@ -43,25 +44,27 @@ static bool read_int(const char *text, bool bytes, int64_t *ret)
     return true;
 }
 
-/* Not strtod, which obeys the locale: up to 15 digits with one point among them. */
+/* Not strtod, which obeys the locale and takes "nan", "0x1p3" and " 1". */
 static bool read_real(const char *text, double *ret)
 {
-    bool negative = *text == '-', after_point = false;
+    bool negative = *text == '-', after_point = false, any = false;
     double value = 0, scale = 1;
-    int digits = 0;
+    int digits = 0, places = 0;
 
     for (text += negative; *text; text++) {
         if (*text == '.' && !after_point) {
             after_point = true;
-        } else if (isdigit((unsigned char)*text) && digits < VX_REAL_DIGITS) {
-            value = value * 10 + (*text - '0');
-            scale *= after_point ? 10 : 1;
-            digits++;
-        } else {
-            return false;
+            continue;
         }
+        if (!isdigit((unsigned char)*text))
+            return false;
+        any = true;
+        value = value * 10 + (*text - '0');
+        scale *= after_point ? 10 : 1;
+        digits += value > 0;
+        places += after_point;
     }
-    if (digits == 0)
+    if (!any || digits > VX_REAL_DIGITS || places > VX_REAL_PLACES)
         return false;
     *ret = negative ? -value / scale : value / scale;
     return true;

@@ -272,11 +272,12 @@ static void read_mask(void *arg, int worker)
 static void workers_block_signals_but_not_faults(void **state)
 {
     (void)state;
-    sigset_t before, after, worker;
-    sigemptyset(&worker);
-    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    sigset_t none, before, after, worker;
+    sigemptyset(&none);
+    worker = none;
+    pthread_sigmask(SIG_SETMASK, &none, &before);
     vx_pool *pool = new_pool(1, 1);
-    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    pthread_sigmask(SIG_SETMASK, &before, &after);
     assert_int_equal(vx_pool_submit(pool, read_mask, &worker), VX_OK);
     vx_pool_destroy(pool);
 
@@ -284,7 +285,7 @@ static void workers_block_signals_but_not_faults(void **state)
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     for (size_t i = 0; i < sizeof blocked / sizeof blocked[0]; i++) {
         assert_int_equal(sigismember(&worker, blocked[i]), 1);
-        assert_int_equal(sigismember(&after, blocked[i]), sigismember(&before, blocked[i]));
+        assert_int_equal(sigismember(&after, blocked[i]), 0);
     }
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
         assert_int_equal(sigismember(&worker, faults[i]), 0);

@@ -1,0 +1,151 @@
+/* main.c - voxlock-cloud: settings, start, wait for a signal, drain, end.
+ * Exit status: 0 after a drain, 1 when the service cannot run (port in use, no memory), 2 for unusable settings.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cloud/json_wipe.h"
+#include "cloud/server.h"
+#include "cloud/service.h"
+#include "shared/base/log.h"
+#include "shared/base/options.h"
+
+enum { EXIT_CANNOT_RUN = 1, EXIT_SETTINGS = 2 };
+
+#ifdef __APPLE__
+extern char **environ; /* no header declares it there */
+#endif
+
+static int fail(int status, const vx_errinfo *info, vx_err err)
+{
+    if (info->path[0] && info->line)
+        fprintf(stderr, "voxlock-cloud: %s:%d: %s\n", info->path, info->line, vx_errinfo_text(info, err));
+    else
+        fprintf(stderr, "voxlock-cloud: %s\n", vx_errinfo_text(info, err));
+    return status;
+}
+
+static int print_help(void)
+{
+    vx_buf text = {0};
+    vx_err err = vx_options_help(VX_FOR_CLOUD, &text);
+    if (!err) {
+        printf("voxlock-cloud " VX_VERSION " - speaker embeddings over HTTP\n\n"
+               "usage: voxlock-cloud [settings]\n\n"
+               "Every setting is a flag, an environment variable, or a line of the file that --config names.\n"
+               "GET /openapi.json describes the interface.\n\n%.*s",
+               (int)text.len, (const char *)text.data);
+    }
+    vx_buf_done(&text);
+    return err ? EXIT_CANNOT_RUN : 0;
+}
+
+/* True when the command line asked for information only. */
+static bool is_asking(int argc, char **argv, int *ret_status)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            *ret_status = print_help();
+            return true;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            puts("voxlock-cloud " VX_VERSION);
+            *ret_status = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+static vx_err open_log(const vx_options *options, vx_log **ret_log)
+{
+    const char *format = vx_option_text(options, "VOXLOCK_LOG_FORMAT");
+    const char *level = vx_option_text(options, "VOXLOCK_LOG_LEVEL");
+    static const char *const levels[] = {"debug", "info", "warning", "error"};
+    vx_log_level least = VX_LOG_INFO;
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(level, levels[i]) == 0)
+            least = (vx_log_level)i;
+    }
+    bool text = strcmp(format, "text") == 0 || (strcmp(format, "auto") == 0 && isatty(STDERR_FILENO));
+    return vx_log_create(STDERR_FILENO, text ? VX_LOG_TEXT : VX_LOG_JSON, least, ret_log);
+}
+
+/* The order of the end: answer what is in flight, fail what is left, join the workers, close the connections. A worker
+ * resumes the connection it works for, so no connection may be closed before. */
+static void end(vx_service *service, vx_server *server, uint64_t drain_ms)
+{
+    vx_server_drain(server, drain_ms);
+    vx_service_close(service);
+    vx_server_destroy(server);
+}
+
+static int serve(const vx_options *options, vx_log *log, const sigset_t *signals)
+{
+    vx_service *service = NULL;
+    vx_server *server = NULL;
+    vx_errinfo info = {0};
+    int port, signal_no = 0, status = 0;
+    vx_err err = vx_service_create(options, log, &service, &info);
+    if (err)
+        return fail(err == VX_ERR_OPTION_VALUE ? EXIT_SETTINGS : EXIT_CANNOT_RUN, &info, err);
+    err = vx_server_start(service, &server, &port, &info);
+    if (err) {
+        status = fail(EXIT_CANNOT_RUN, &info, err);
+        goto out;
+    }
+    VX_LOG(log, VX_LOG_INFO, "listening", vx_f_int("port", port), vx_f_str("version", VX_VERSION));
+    err = vx_service_start(service);
+    if (err) {
+        status = fail(EXIT_CANNOT_RUN, &info, err);
+    } else {
+        sigwait(signals, &signal_no);
+        VX_LOG(log, VX_LOG_INFO, "draining", vx_f_int("signal", signal_no));
+    }
+    end(service, server, (uint64_t)vx_option_int(options, "VOXLOCK_DRAIN_MS"));
+    VX_LOG(log, VX_LOG_INFO, "stopped", vx_f_int("status", status));
+out:
+    vx_service_destroy(service);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    int status = 0;
+    if (is_asking(argc, argv, &status))
+        return status;
+    vx_json_wipe_install();
+
+    /* Blocked before any thread exists, so that every thread inherits it and only sigwait takes them. */
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+
+    vx_options *options = NULL;
+    vx_log *log = NULL;
+    vx_errinfo info = {0};
+    int n_operands = 0;
+    const char **operands = calloc((size_t)argc, sizeof *operands);
+    vx_err err = operands ? vx_options_load(VX_FOR_CLOUD, environ, argc - 1, argv + 1, NULL, operands, &n_operands,
+                                            &options, &info)
+                          : VX_ERR_NOMEM;
+    if (!err && n_operands > 0)
+        err = vx_errinfo_set(&info, VX_ERR_OPTION_UNKNOWN, "unexpected argument '%s'; see --help", operands[0]);
+    if (err) {
+        status = fail(err == VX_ERR_NOMEM ? EXIT_CANNOT_RUN : EXIT_SETTINGS, &info, err);
+        goto out;
+    }
+    err = open_log(options, &log);
+    status = err ? fail(EXIT_CANNOT_RUN, &info, err) : serve(options, log, &signals);
+out:
+    vx_log_destroy(log);
+    vx_options_destroy(options);
+    free(operands);
+    return status;
+}

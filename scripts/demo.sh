@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# demo.sh - starts the service on a free port, sends it real recordings the way a client does, and stops it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+clips=tests/data/audio
+work=$(mktemp -d)
+pid=
+finish() {
+    [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap finish EXIT
+
+body() { # clip, further fields: the JSON that a client posts
+    printf '{"audio_data": "%s", "format": "auto"%s}' "$(base64 <"$clips/$1" | tr -d '\n')" "${2:-}"
+}
+post() { curl -sS --fail-with-body -H 'Content-Type: application/json' --data-binary @- "$url/api/ml/$1"; }
+
+echo "1. Start voxlock-cloud with the bundled starter model"
+build/release/voxlock-cloud --port 0 --log-format text 2>"$work/log" &
+pid=$!
+for _ in $(seq 100); do
+    port=$(sed -n 's/.*listening.*port=\([0-9]*\).*/\1/p' "$work/log")
+    [ -n "$port" ] && break
+    kill -0 "$pid" 2>/dev/null || { cat "$work/log" >&2; exit 1; }
+    sleep 0.05
+done
+[ -n "$port" ] || { echo "demo: the service did not start listening:" >&2; cat "$work/log" >&2; exit 1; }
+url=http://127.0.0.1:$port
+echo "   it listens on $url"
+echo
+
+echo "2. POST a recording (LibriSpeech, 3.5 s) as base64: its speaker embedding, shortened"
+body reader1_a.flac | post speaker_embedding |
+    sed -E 's/("embedding": ?\[([^,]*,){3})[^]]*\]/\1 ... 189 more]/; s/,"/,\n "/g' | sed 's/^/   /'
+echo
+echo
+
+similarity() { # clip, clip
+    body "$1" ", \"reference_audio\": \"$(base64 <"$clips/$2" | tr -d '\n')\"" | post speaker_verify |
+        sed -E 's/.*"verified": ?(true|false).*"similarity": ?([-0-9.e]+).*/similarity \2, verified: \1/'
+}
+echo "3. Are two recordings of one voice?"
+echo "   one reader, two recordings:  $(similarity reader1_a.flac reader1_b.flac)"
+echo "   two readers:                 $(similarity reader1_a.flac reader3_a.flac)"
+echo
+
+echo "4. Stop the service (SIGTERM)"
+kill -TERM "$pid"
+status=0
+wait "$pid" || status=$?
+pid=
+echo "   it ended with status $status"
+exit "$status"
