@@ -8,7 +8,7 @@ UNAME_M := $(shell uname -m)
 .DEFAULT_GOAL := all
 
 # ---- what the machine has -------------------------------------------------------------------------------------------
-PKGS_SHARED := jansson libcrypto sndfile soxr
+PKGS_SHARED := jansson libcrypto sndfile soxr zlib
 PKGS_CLOUD  := libmicrohttpd
 PKGS_TEST   := cmocka libcurl
 PKGS        := $(PKGS_SHARED) $(PKGS_CLOUD) $(PKGS_TEST)

@@ -19,7 +19,7 @@ typedef struct {
     char user_agent[160];
     char remote_ip[64];
     char trace[33]; /* 32 hex digits, or "" */
-    char request_id[65];
+    const char *request_id;
     const char *route; /* path of the table's row; NULL when none matched. Static */
     bool quiet;        /* success is worth a debug line only */
     int status;

@@ -52,21 +52,20 @@ vx_err vx_reply_json(vx_reply *reply, int status, const char *content_type, json
     return VX_OK;
 }
 
-static bool is_id(const char *text)
+void vx_request_id_make(char ret_id[VX_REQUEST_ID_CAP])
 {
-    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-    return len > 0 && len < VX_REQUEST_ID_CAP && text[len] == '\0';
-}
-
-void vx_request_id(const char *from_client, char ret_id[VX_REQUEST_ID_CAP])
-{
-    if (from_client && is_id(from_client)) {
-        memcpy(ret_id, from_client, strlen(from_client) + 1);
-        return;
-    }
-    uint8_t bits[16] = {0};
+    uint8_t bits[16];
     /* An id names a line in a log and guards nothing: without randomness it is zeros, and the request goes on. */
     if (RAND_bytes(bits, sizeof bits) != 1)
         memset(bits, 0, sizeof bits);
     vx_hex(bits, sizeof bits, ret_id);
+}
+
+void vx_request_id_take(const char *from_client, char ret_id[VX_REQUEST_ID_CAP])
+{
+    if (!from_client)
+        return;
+    size_t len = strspn(from_client, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+    if (len > 0 && len < VX_REQUEST_ID_CAP && from_client[len] == '\0')
+        memcpy(ret_id, from_client, len + 1);
 }

@@ -1,5 +1,5 @@
 /* http.h - one request and its reply, as routes see them.
- * Owns:   the two structs and the helpers that fill a reply. Does not: know the HTTP library (server.c does) or which
+ * Owns:   the two structs and the helpers that fill a reply. Does not: know the HTTP library (exchange.c does) or which
  *         routes exist (routes.c does).
  */
 #ifndef VX_CLOUD_HTTP_H
@@ -59,7 +59,9 @@ VX_MUST_CHECK vx_err vx_reply_header(vx_reply *reply, const char *name, const ch
 /* Status, content type and JSON body. Takes root, also on failure; NULL root is NOMEM. */
 VX_MUST_CHECK vx_err vx_reply_json(vx_reply *reply, int status, const char *content_type, json_t *root);
 
-/* Takes over the client's id when it is 1 to 64 characters of [A-Za-z0-9._-], else makes 128 random bits. */
-void vx_request_id(const char *from_client, char ret_id[VX_REQUEST_ID_CAP]);
+/* A new id: 128 random bits in hex. */
+void vx_request_id_make(char ret_id[VX_REQUEST_ID_CAP]);
+/* The client's own id, when it is 1 to 64 characters of [A-Za-z0-9._-]; else, and for NULL, ret_id is left alone. */
+void vx_request_id_take(const char *from_client, char ret_id[VX_REQUEST_ID_CAP]);
 
 #endif

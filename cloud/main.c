@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cloud/json_wipe.h"
@@ -83,6 +84,19 @@ static void end(vx_service *service, vx_server *server, uint64_t drain_ms)
     vx_server_destroy(server);
 }
 
+/* A connection is a file descriptor, and the usual soft limit of 1,024 is below the default number of connections. */
+static void raise_file_limit(const vx_options *options, vx_log *log)
+{
+    const rlim_t wanted = (rlim_t)vx_option_int(options, "VOXLOCK_MAX_CONNECTIONS") + 64;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        VX_LOG(log, VX_LOG_WARNING, "fewer connections than VOXLOCK_MAX_CONNECTIONS: raise the limit of open files",
+               vx_f_int("open_files", (int64_t)limit.rlim_cur));
+}
+
 static int serve(const vx_options *options, vx_log *log, const sigset_t *signals)
 {
     vx_service *service = NULL;
@@ -142,7 +156,12 @@ int main(int argc, char **argv)
         goto out;
     }
     err = open_log(options, &log);
-    status = err ? fail(EXIT_CANNOT_RUN, &info, err) : serve(options, log, &signals);
+    if (err) {
+        status = fail(EXIT_CANNOT_RUN, &info, err);
+        goto out;
+    }
+    raise_file_limit(options, log);
+    status = serve(options, log, &signals);
 out:
     vx_log_destroy(log);
     vx_options_destroy(options);

@@ -27,6 +27,14 @@ static json_t *timestamp(void)
     return json_string(text);
 }
 
+/* Why there is no model, without the paths that the log tells; null unless start-up failed. */
+static json_t *failure(const vx_service_view *view)
+{
+    if (view->state != VX_STARTUP_FAILED)
+        return json_null();
+    return json_sprintf("%s (%s)", vx_err_sentence(view->error.code), view->error.text);
+}
+
 /* Load balancers look at the status only: not ready is 503. */
 static vx_err send_health(vx_reply *reply, const vx_service_view *view, json_t *root, int bad)
 {
@@ -44,7 +52,7 @@ vx_err vx_route_health(vx_service *service, const vx_request *request, vx_reply 
     (void)request, (void)info;
     vx_service_view view;
     vx_service_view_get(service, &view);
-    bool ready = view.state == VX_STARTUP_READY, failed = view.state == VX_STARTUP_FAILED;
+    bool ready = view.state == VX_STARTUP_READY;
     char source[32] = "";
     if (ready)
         snprintf(source, sizeof source, "prebaked_%s", view.info.strategy);
@@ -59,7 +67,7 @@ vx_err vx_route_health(vx_service *service, const vx_request *request, vx_reply 
     bad |= json_object_set_new(root, "load_time_ms", ready ? vx_answer_rounded(view.load_ms) : json_null());
     bad |= json_object_set_new(root, "version", json_string(VX_VERSION));
     bad |= json_object_set_new(root, "timestamp", timestamp());
-    bad |= json_object_set_new(root, "error", failed ? json_string(view.error.text) : json_null());
+    bad |= json_object_set_new(root, "error", failure(&view));
     return send_health(reply, &view, root, bad);
 }
 
@@ -152,7 +160,7 @@ vx_err vx_route_status(vx_service *service, const vx_request *request, vx_reply 
     (void)request, (void)info;
     vx_service_view view;
     vx_service_view_get(service, &view);
-    bool ready = view.state == VX_STARTUP_READY, failed = view.state == VX_STARTUP_FAILED;
+    bool ready = view.state == VX_STARTUP_READY;
     json_t *root = json_object();
     int bad = json_object_set_new(root, "service", json_string("voxlock-cloud"));
     bad |= json_object_set_new(root, "version", json_string(VX_VERSION));
@@ -164,7 +172,7 @@ vx_err vx_route_status(vx_service *service, const vx_request *request, vx_reply 
     bad |= json_object_set_new(root, "queue", queue_part(service));
     bad |= json_object_set_new(root, "memory", memory_part());
     bad |= json_object_set_new(root, "timestamp", timestamp());
-    bad |= json_object_set_new(root, "error", failed ? json_string(view.error.text) : json_null());
+    bad |= json_object_set_new(root, "error", failure(&view));
     return vx_answer_send(reply, root, bad);
 }
 

@@ -45,11 +45,11 @@ const vx_route *vx_routes_at(size_t i)
     return i < N_ROUTES ? &ROUTES[i] : NULL;
 }
 
-/* What a client must not be told is here for the operator. */
+/* What broke inside is not told to the client: here it is for the operator. */
 static void log_failure(vx_service *service, const vx_route *route, const vx_request *request, vx_err err,
                         const vx_errinfo *info)
 {
-    if (vx_problem_status(err) < 500)
+    if (vx_problem_status(err) != 500)
         return;
     VX_LOG(vx_service_log(service), VX_LOG_ERROR, "request failed", vx_f_str("request_id", request->id),
            vx_f_str("path", route->path), vx_f_str("code", vx_err_code(err)),

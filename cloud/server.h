@@ -1,6 +1,6 @@
 /* server.h - HTTP in front of the service, on libmicrohttpd.
- * Owns:   connections, bodies and their limits, handing requests to workers, draining. The only file that knows the
- *         library. Does not: know what a route does.
+ * Owns:   connections and draining; with exchange.c, which owns single requests, all that knows the library.
+ *         Does not: know what a route does.
  */
 #ifndef VX_CLOUD_SERVER_H
 #define VX_CLOUD_SERVER_H

@@ -1,7 +1,7 @@
 /* watchdog.h - ends connections whose client takes too long to send.
  * The HTTP library can time out silence, but not a client that sends one byte now and then, and it cannot answer in
- * the middle of a body. So every connection is on a list while the next move is its client's, and one thread looks at
- * whoever has been there longest.
+ * the middle of a body. So its time-out stays off; every connection is on a list while the next move is its client's,
+ * and one thread looks at whoever has been there longest.
  * Owns:   the lists and the thread. Does not: own sockets; an entry must be taken off before its socket is closed.
  */
 #ifndef VX_CLOUD_WATCHDOG_H
@@ -18,7 +18,7 @@ typedef struct vx_watchdog vx_watchdog;
 
 typedef enum {
     VX_WATCH_NONE,
-    VX_WATCH_QUIET,  /* between requests, inside a request line, or while an answer is being sent: overdue is cut off */
+    VX_WATCH_QUIET,  /* between requests, in a request line, or while an answer is being sent: overdue is cut off */
     VX_WATCH_UPLOAD, /* from the request line to the end of the body: overdue is answered 408, then cut off */
     VX_WATCH_LISTS,
 } vx_watch_list;

@@ -162,6 +162,7 @@ def filled(value):
 
 
 BIAS, VARIANCE = "blocks.0.conv.conv.bias", "mfa.norm.norm.running_var"
+COUNT = "asp_bn.norm.num_batches_tracked"
 STATES = {
     "plain": renamed(""),
     "module_prefix": renamed("module."),
@@ -170,7 +171,7 @@ STATES = {
     "bfloat16": bfloat16,
     "shared_storage": shared,
     "strided": strided,
-    "batches_tracked": with_tensor("asp_bn.norm.num_batches_tracked", lambda _: Tensor(Storage(bytes(8), "LongStorage", 1), ())),
+    "batches_tracked": with_tensor(COUNT, lambda _: Tensor(Storage(bytes(8), "LongStorage", 1), ())),
     "mixed_prefix": renamed("module.", but=BIAS),
     "missing": with_tensor(BIAS, lambda _: None),
     "missing_first": with_tensor("blocks.0.conv.conv.weight", lambda _: None),

@@ -15,7 +15,7 @@ group=${1:-build}
 debian_packages() {
     case $1 in
     build) echo gcc make pkg-config libc6-dev xxd curl ca-certificates libjansson-dev libssl-dev libsndfile1-dev \
-        libsoxr-dev libmicrohttpd-dev libcmocka-dev libcurl4-openssl-dev ;;
+        libsoxr-dev zlib1g-dev libmicrohttpd-dev libcmocka-dev libcurl4-openssl-dev ;;
     test) debian_packages build; echo libdnnl-dev libopenblas-dev python3 jq valgrind git ;;
     lint) debian_packages test; echo clang-format clang-tidy cppcheck shellcheck ;;
     bench) debian_packages test; echo python3-torch python3-numpy wrk nodejs npm ;;
@@ -52,7 +52,7 @@ elif command -v dpkg-query >/dev/null; then
     [ "$(id -u)" = 0 ] || install="sudo $install"
 else
     # Another system: pkg-config is the only witness.
-    missing=$(for p in jansson libcrypto sndfile soxr libmicrohttpd cmocka libcurl; do
+    missing=$(for p in jansson libcrypto sndfile soxr zlib libmicrohttpd cmocka libcurl; do
         pkg-config --exists "$p" 2>/dev/null || echo "$p"
     done)
     install="install with your package manager:"

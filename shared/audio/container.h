@@ -12,7 +12,7 @@
 #include "shared/audio/decode.h"
 #include "shared/base/err.h"
 
-/* A WAV fmt chunk is 16 to 50 bytes, a synthetic MP3 frame at most 577. */
+/* For a WAV header with a fmt chunk of up to 512 bytes, or a tag of 32 bytes and an MP3 frame of up to 576. */
 #define VX_CONTAINER_HEAD_CAP 640
 
 /* The file that the codec library gets to see: a few bytes made here, then a part of the input. All-zero is empty. */

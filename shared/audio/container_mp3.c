@@ -1,18 +1,21 @@
 /* container_mp3.c - MP3 files: the chain of frames from the first to the last.
  * Owns:   frame headers, the Xing/Info frame count. Does not: decode.
  * A frame header says how long its frame is, so that a file is a chain that ends with it; a broken link is damage, and
- * so is an end inside a frame. The sound inside a frame carries no check sum that encoders use: damage there is heard,
- * not seen.
+ * so is an end inside a frame. A file without a frame count that was cut between two frames looks whole. The sound
+ * inside a frame carries no check sum that encoders use: damage there is heard, not seen. libmpg123 remarks on it on
+ * standard error, and libsndfile (1.2) has no way to tell it not to.
  */
 #include <string.h>
 
 #include "shared/audio/container.h"
 
 #define SAMPLES_PER_FRAME_MAX 1152
+#define INFO_FRAME_MAX        576 /* 64 kbit/s at 8 kHz */
 /* An ID3v2.4 tag of 22 bytes of padding, in front of what the codec library sees: libsndfile then knows an MP3 at once.
  * Without a tag it first looks for a resource fork beside the (nameless) file, in the working directory; behind a tag
  * of less than 13 bytes in all, it loses its place. */
 static const uint8_t empty_tag[32] = {'I', 'D', '3', 4, 0, 0, 0, 0, 0, 22};
+_Static_assert(sizeof empty_tag + INFO_FRAME_MAX <= VX_CONTAINER_HEAD_CAP, "tag and information frame must fit");
 
 typedef struct {
     int mpeg1; /* else MPEG 2 or 2.5, at half the rates and lower */
@@ -54,19 +57,21 @@ static size_t info_at(const frame *f)
     return 4 + (size_t)(f->mpeg1 ? (f->mono ? 17 : 32) : (f->mono ? 9 : 17));
 }
 
-static int has_info(const uint8_t *data, const frame *f)
+/* The frames that an information frame announces, itself not counted; 0 if this is none, or it does not say. */
+static uint32_t announced(const uint8_t *data, const frame *f)
 {
-    size_t at = info_at(f);
-    return f->len >= at + 12 && (memcmp(data + at, "Xing", 4) == 0 || memcmp(data + at, "Info", 4) == 0);
+    const uint8_t *p = data + info_at(f);
+    if (f->len < info_at(f) + 12 || (memcmp(p, "Xing", 4) != 0 && memcmp(p, "Info", 4) != 0) || !(p[7] & 1))
+        return 0;
+    return (uint32_t)p[8] << 24 | (uint32_t)p[9] << 16 | (uint32_t)p[10] << 8 | p[11];
 }
 
 /* What may follow the last frame: an ID3v1, APE or Lyrics3 tag, or zeros. */
 static int is_trailer(const uint8_t *data, size_t n)
 {
-    static const char *const tags[] = {"TAG", "APETAGEX", "LYRICSBEGIN"};
-    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
-        if (n >= strlen(tags[i]) && memcmp(data, tags[i], strlen(tags[i])) == 0)
-            return 1;
+    if ((n == 128 && memcmp(data, "TAG", 3) == 0) || (n > 8 && memcmp(data, "APETAGEX", 8) == 0) ||
+        (n > 11 && memcmp(data, "LYRICSBEGIN", 11) == 0))
+        return 1;
     for (size_t i = 0; i < n; i++)
         if (data[i] != 0)
             return 0;
@@ -79,7 +84,7 @@ static size_t make_info(const uint8_t *first, const frame *f, size_t count, uint
 {
     uint8_t header[4] = {first[0], first[1] | 1, (uint8_t)((first[2] & 0x0c) | (f->mpeg1 ? 0x50 : 0x80)), first[3]};
     frame made;
-    if (!frame_parse(header, sizeof header, &made)) /* 64 kbit/s, no padding: 192 to 576 bytes */
+    if (!frame_parse(header, sizeof header, &made) || made.len > INFO_FRAME_MAX) /* 64 kbit/s, no padding */
         return 0;
     uint8_t *p = ret + info_at(&made);
     memset(ret, 0, made.len);
@@ -108,13 +113,17 @@ vx_err vx_container_mp3(const uint8_t *data, size_t n, vx_container *ret, vx_err
     }
     if (count == 0)
         return vx_errinfo_set(info, VX_ERR_AUDIO_CORRUPT, "the MP3 file ends before its first frame");
-    /* Encoders disagree whether the information frame counts itself. */
+    /* Some encoders count the information frame too. */
+    uint32_t claim = announced(data + start, &first);
+    if (claim != 0 && claim != count - 1 && claim != count)
+        return vx_errinfo_set(info, VX_ERR_AUDIO_CORRUPT, "the MP3 file announces %u frames and holds %zu", claim,
+                              count - 1);
     vx_container view = {.head_len = sizeof empty_tag,
                          .body = data + start,
                          .body_len = at - start,
                          .slack_frames = SAMPLES_PER_FRAME_MAX};
     memcpy(view.head, empty_tag, sizeof empty_tag);
-    if (!has_info(data + start, &first))
+    if (claim == 0)
         view.head_len += make_info(data + start, &first, count, view.head + sizeof empty_tag);
     *ret = view;
     return VX_OK;

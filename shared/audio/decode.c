@@ -58,8 +58,7 @@ vx_err vx_audio_format_parse(const char *name, vx_audio_format *ret_format, vx_e
                           "the format must be auto, wav, flac, ogg, mp3, int16 (pcm_s16le) or float32 (pcm_f32le)");
 }
 
-/* ---- the stream ----------------------------------------------------------------------------------------------------
- */
+/* ---- the stream ---- */
 
 static void stream_done(stream *s)
 {
@@ -213,8 +212,7 @@ static vx_err stream_finish(stream *s, const char *format, vx_audio *ret_audio, 
     return VX_OK;
 }
 
-/* ---- raw samples ---------------------------------------------------------------------------------------------------
- */
+/* ---- raw samples ---- */
 
 static vx_err decode_raw(const uint8_t *data, size_t n, vx_audio_format format, int rate, vx_audio *ret_audio,
                          vx_errinfo *info)
@@ -255,8 +253,7 @@ static vx_err decode_raw(const uint8_t *data, size_t n, vx_audio_format format, 
     return err;
 }
 
-/* ---- containers, through libsndfile --------------------------------------------------------------------------------
- */
+/* ---- containers, through libsndfile ---- */
 
 /* A container as libsndfile reads it: head and body one behind the other. */
 typedef struct {
@@ -386,8 +383,7 @@ out:
     return err;
 }
 
-/* ---- the way in ----------------------------------------------------------------------------------------------------
- */
+/* ---- the way in ---- */
 
 static vx_err check_container(vx_audio_format format, const uint8_t *data, size_t n, vx_container *ret,
                               const char **ret_format, vx_errinfo *info)

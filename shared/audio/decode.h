@@ -30,7 +30,8 @@ VX_MUST_CHECK vx_err vx_audio_format_parse(const char *name, vx_audio_format *re
  * ret_audio [out] owned by the caller, freed with vx_audio_done; untouched on failure
  * Samples   mono: mean of the channels; at another rate: resampled to 16 kHz; 16-bit input is x / 32768 exactly, so
  *           that one signal as WAV, FLAC and raw gives identical floats
- * Memory    bounded by the limits of audio.h whatever a header claims: decoding stops at 60 s
+ * Memory    bounded by the limits of audio.h whatever a header claims: decoding stops at 60 s, and at 92,160,000 source
+ *           samples (60 s of 8 channels at 192 kHz), which only more than 8 channels reach earlier
  * Errors    AUDIO_FORMAT, AUDIO_CORRUPT, AUDIO_EMPTY, AUDIO_SHORT, AUDIO_LONG, AUDIO_SILENT, AUDIO_NOT_FINITE,
  *           AUDIO_SCALE, AUDIO_RATE, NOMEM; info says what was found
  * Threads   any; nothing is shared */

@@ -64,7 +64,7 @@ static size_t decode_scalar(const char *text, size_t n, uint8_t *ret_data)
     return i;
 }
 
-/* The group that is not four plain characters: 1 to 4 of them are left in all, or the text is wrong here.
+/* The group that is not four plain characters: the last one, or the text is wrong here.
  * Returns the bytes decoded, or -1 and the offset of the first wrong character within the group. */
 static int decode_last(const char *text, size_t left, uint8_t *ret_data, size_t *ret_bad)
 {
@@ -75,15 +75,15 @@ static int decode_last(const char *text, size_t left, uint8_t *ret_data, size_t 
         value[plain] = value_of(text[plain]);
         plain++;
     }
-    size_t padding = plain;
-    while (padding >= 2 && padding < n && text[padding] == '=')
-        padding++;
-    *ret_bad = padding;
-    if (padding < 4)
+    size_t padded = plain;
+    while (left <= 4 && padded >= 2 && padded < n && text[padded] == '=')
+        padded++;
+    *ret_bad = padded;
+    if (padded < 4)
         return -1;
-    /* Padding inside the text, or bits that no byte takes: two texts would mean the same bytes. */
-    *ret_bad = left > 4 ? plain : plain - 1;
-    if (left > 4 || (plain == 2 && value[1] & 15) || (plain == 3 && value[2] & 3))
+    /* Bits that no byte takes must be zero: else two texts would mean the same bytes. */
+    *ret_bad = plain - 1;
+    if ((plain == 2 && value[1] & 15) || (plain == 3 && value[2] & 3))
         return -1;
     ret_data[0] = (uint8_t)(value[0] << 2 | value[1] >> 4);
     if (plain == 3)

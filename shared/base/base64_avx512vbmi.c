@@ -9,7 +9,7 @@
 /* A full step writes 64 bytes, 48 of them data. With 84 characters left there is room for 66. */
 #define VX_STEP_NEEDS 84
 
-#define NO            -128
+#define NO            (-128)
 
 /* 64-byte constants, lowest byte first. */
 static const int8_t value_low[64] = {

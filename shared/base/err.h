@@ -29,6 +29,8 @@
     X(PERMISSION, -8, "permission", "access was denied by the operating system")                                       \
     X(UNSUPPORTED, -9, "unsupported", "this build or machine cannot do that")                                          \
     X(BUSY, -10, "busy", "the queue is full; try again shortly")                                                       \
+    X(LIMIT, -14, "client_limit", "this client has as many requests under way as it may")                              \
+    X(CIRCUIT_OPEN, -15, "circuit_open", "the engine failed repeatedly and is given a pause")                          \
     X(CLOSED, -11, "shutting_down", "the service is shutting down")                                                    \
     X(DEADLINE, -12, "deadline_exceeded", "the deadline passed before an answer was ready")                            \
     X(NOT_READY, -13, "not_ready", "the model is still loading")                                                       \
@@ -36,6 +38,7 @@
     X(JSON_SYNTAX, -21, "bad_json", "the text is not JSON")                                                            \
     X(JSON_LIMIT, -22, "json_too_complex", "the JSON nests too deeply or holds too many values")                       \
     X(JSON_FIELD, -23, "bad_field", "a field is missing or has the wrong type or value")                               \
+    X(GZIP, -24, "bad_gzip", "the data is not complete and intact gzip")                                               \
     X(AUDIO_FORMAT, -30, "unknown_audio_format", "the audio format was not recognised or is not in the list")          \
     X(AUDIO_CORRUPT, -31, "corrupt_audio", "the audio data is damaged or cut off")                                     \
     X(AUDIO_EMPTY, -32, "empty_audio", "the audio holds no samples")                                                   \
@@ -52,7 +55,9 @@
     X(MODEL_MISMATCH, -54, "model_mismatch", "the embeddings come from different models")                              \
     X(ENGINE, -55, "engine_failed", "the embedding engine produced no usable result")                                  \
     X(OPTION_UNKNOWN, -60, "unknown_setting", "a setting is not known")                                                \
-    X(OPTION_VALUE, -61, "bad_setting", "a setting has an unusable value")
+    X(OPTION_VALUE, -61, "bad_setting", "a setting has an unusable value")                                             \
+    X(AUTH_MISSING, -70, "unauthorized", "the request needs an Authorization header with a bearer token")              \
+    X(AUTH_DENIED, -71, "invalid_token", "the bearer token is not one that this service knows")
 
 typedef enum {
     VX_OK = 0,

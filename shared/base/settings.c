@@ -47,6 +47,11 @@ static const vx_option settings[] = {
      "Open connections; further ones wait or are refused."},
     {"VOXLOCK_IDLE_TIMEOUT_S", NULL, VX_FOR_CLOUD, VX_OPT_INT, "s", 1, 3600, NULL, "75", false,
      "Time after which an idle connection is closed."},
+    {"VOXLOCK_API_KEYS", NULL, VX_FOR_CLOUD, VX_OPT_TEXT, "", 0, 0, NULL, "", true,
+     "Bearer tokens that may call the service, as name:sha256 pairs with commas between them, or @FILE with one pair a "
+     "line; empty lets everybody in."},
+    {"VOXLOCK_GCP_PROJECT", NULL, VX_FOR_CLOUD, VX_OPT_TEXT, "", 0, 0, NULL, "", false,
+     "Google Cloud project that log lines name their trace in; empty writes the bare trace id."},
     {"VOXLOCK_CONFIG", "--config", VX_FOR_BOTH, VX_OPT_PATH, "", 0, 0, NULL, "", false,
      "File of NAME = value lines to read settings from; flags and environment go before it."},
 };

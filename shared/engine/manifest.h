@@ -21,7 +21,7 @@ typedef struct {
     char file[64];     /* plain name inside the folder */
     size_t bytes;
     uint8_t sha256[VX_SHA256_BYTES];
-    double cosine_min; /* to the f32 reference, over bake's clips */
+    double cosine_min; /* to the f32 reference, over bake's clips; 0 where it was below */
     double load_ms;
     double inference_ms;
 } vx_artefact;
@@ -44,7 +44,8 @@ typedef struct {
 
 /* Reads and checks folder/.optimization_manifest.json (at most 1 MiB). Unknown keys are refused, so that a misspelt
  * front-end value cannot be ignored; keys that start with "_" are comments.
- * Errors: MODEL_MISSING, MODEL_CORRUPT (info: file, and key or line), NOMEM. ret is untouched on failure. */
+ * Errors: MODEL_MISSING, MODEL_CORRUPT (info: file, and key or line), PERMISSION, IO, NOMEM. ret is untouched on
+ * failure. */
 VX_MUST_CHECK vx_err vx_manifest_read(const char *folder, vx_manifest *ret, vx_errinfo *info);
 /* The same from text. */
 VX_MUST_CHECK vx_err vx_manifest_parse(const char *text, size_t len, vx_manifest *ret, vx_errinfo *info);
@@ -52,7 +53,7 @@ VX_MUST_CHECK vx_err vx_manifest_parse(const char *text, size_t len, vx_manifest
 /* NULL when the manifest has no artefact for the strategy. Borrowed. */
 const vx_artefact *vx_manifest_artefact(const vx_manifest *manifest, const char *strategy);
 /* Maps an artefact's file and proves size and SHA-256 before anything else sees a byte of it.
- * Errors: MODEL_MISSING, MODEL_HASH (info says both sizes or digests), IO, NOMEM. */
+ * Errors: MODEL_MISSING, MODEL_HASH (info says both sizes or digests), PERMISSION, IO, NOMEM. */
 VX_MUST_CHECK vx_err vx_manifest_open_artefact(const char *folder, const vx_artefact *artefact, vx_map *ret_map,
                                                vx_errinfo *info);
 

@@ -272,7 +272,7 @@ vx_err vx_safetensors_open(const void *data, size_t n, vx_safetensors **ret_file
 {
     vx_safetensors *file = NULL;
     json_t *header = NULL;
-    data_area area;
+    data_area area = {0};
     vx_err err;
 
     err = parse_header(data, n, &header, &area, info);

@@ -36,9 +36,9 @@ typedef struct vx_safetensors vx_safetensors;
 
 /* Indexes a file that lies in memory.
  * data [borrow] n bytes that outlive the object
- * Errors MODEL_CORRUPT (info: offset and what is wrong: header over 16 MiB, not JSON, unknown dtype, more than 4
- *        dimensions, size overflow, offsets outside the file, overlapping or with gaps, misaligned, duplicate names),
- *        NOMEM */
+ * Errors MODEL_CORRUPT (info: offset and what is wrong: header over 16 MiB, not JSON, unknown dtype or key, over 16,384
+ *        tensors, more than 4 dimensions, size overflow, offsets outside the file, overlapping or with gaps,
+ *        misaligned, duplicate names), NOMEM */
 VX_MUST_CHECK vx_err vx_safetensors_open(const void *data, size_t n, vx_safetensors **ret_file, vx_errinfo *info);
 void vx_safetensors_close(vx_safetensors *file);
 

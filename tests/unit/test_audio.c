@@ -72,6 +72,10 @@ static void finite_finds_each_kind_at_each_place(void **state)
             float saved = x[i];
             memcpy(&x[i], &bad[(i + n) % (sizeof bad / sizeof *bad)], sizeof *x);
             assert_false(vx_audio_is_finite(x, n));
+            float other = x[0];
+            memcpy(&x[0], &bad[n % (sizeof bad / sizeof *bad)], sizeof *x);
+            assert_false(vx_audio_is_finite(x, n)); /* two do not make it good again */
+            x[0] = other;
             x[i] = saved;
         }
     }

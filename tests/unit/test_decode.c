@@ -417,15 +417,18 @@ static void format_names(void **state)
 }
 
 /* Several threads at once, good files and bad ones: libsndfile keeps errors in globals. */
+enum { N_FILES = 5 };
+
 static void *decode_many(void *arg)
 {
-    const vx_buf *files = arg; /* [4] */
+    const vx_buf *files = arg; /* [N_FILES], the last one broken */
     for (int i = 0; i < 40; i++) {
         vx_audio audio = {0};
         vx_errinfo info = {0};
-        const vx_buf *file = &files[i % 4];
+        const vx_buf *file = &files[i % N_FILES];
         vx_err err = vx_audio_decode(file->data, file->len, VX_FORMAT_AUTO, 0, &audio, &info);
-        int wrong = i % 4 == 3 ? err != VX_ERR_AUDIO_CORRUPT : err != VX_OK || fabs(audio.level_dbfs + 9.03) > 0.2;
+        int wrong = i % N_FILES == N_FILES - 1 ? err != VX_ERR_AUDIO_CORRUPT
+                                               : err != VX_OK || fabs(audio.level_dbfs + 9.03) > 0.2;
         vx_audio_done(&audio);
         if (wrong)
             return arg;
@@ -436,20 +439,28 @@ static void *decode_many(void *arg)
 static void threads_do_not_meet(void **state)
 {
     (void)state;
-    float *x = encode_tone(22050, 44100, 2, TONE, 0.5);
+    static const encode_format formats[N_FILES] = {ENCODE_FLAC16, ENCODE_MP3, ENCODE_VORBIS, ENCODE_OPUS,
+                                                   ENCODE_FLAC16};
+    float *x = encode_tone(24000, 48000, 2, TONE, 0.5);
     assert_non_null(x);
-    vx_buf files[4] = {encode(ENCODE_FLAC16, x, 22050, 44100, 2), encode(ENCODE_MP3, x, 22050, 44100, 2),
-                       encode(ENCODE_VORBIS, x, 22050, 44100, 2), encode(ENCODE_FLAC16, x, 22050, 44100, 2)};
-    memset(files[3].data + 42, 0, files[3].len - 42); /* STREAMINFO, and nothing that decodes */
+    vx_buf files[N_FILES];
+    for (int i = 0; i < N_FILES; i++)
+        files[i] = encode(formats[i], x, 24000, 48000, 2);
+    vx_buf *broken = &files[N_FILES - 1];
+    memset(broken->data + 42, 0, broken->len - 42); /* STREAMINFO, and nothing that decodes */
+    pthread_attr_t attr;
+    assert_int_equal(pthread_attr_init(&attr), 0);
+    assert_int_equal(pthread_attr_setstacksize(&attr, 1 << 20), 0); /* what the pool gives its workers */
     pthread_t threads[4];
     for (int i = 0; i < 4; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, decode_many, files), 0);
+        assert_int_equal(pthread_create(&threads[i], &attr, decode_many, files), 0);
     for (int i = 0; i < 4; i++) {
         void *failed;
         assert_int_equal(pthread_join(threads[i], &failed), 0);
         assert_null(failed);
     }
-    for (int i = 0; i < 4; i++)
+    pthread_attr_destroy(&attr);
+    for (int i = 0; i < N_FILES; i++)
         vx_buf_done(&files[i]);
     free(x);
 }

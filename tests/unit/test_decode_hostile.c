@@ -265,6 +265,19 @@ static void wav_chunks_that_lie(void **state)
     }
 }
 
+/* A chunk of odd length before the data is followed by a byte that belongs to nobody. */
+static void wav_chunk_of_odd_length(void **state)
+{
+    (void)state;
+    vx_buf plain = make_wav((wav_header){32036, 1, 1, 16000, 2, 16, 32000, 0}), file = {0};
+    assert_int_equal(vx_buf_append(&file, plain.data, 36), VX_OK);
+    assert_int_equal(vx_buf_append(&file, "LIST\5\0\0\0hello", 14), VX_OK);
+    assert_int_equal(vx_buf_append(&file, plain.data + 36, plain.len - 36), VX_OK);
+    expect(&file, VX_OK, "", "LIST of 5 bytes");
+    vx_buf_done(&file);
+    vx_buf_done(&plain);
+}
+
 /* STREAMINFO: rate in 20 bits at byte 18, number of samples in the low 36 bits of bytes 21 to 25. */
 static void flac_headers_that_lie(void **state)
 {
@@ -351,25 +364,93 @@ static void mp3_and_its_tags(void **state)
     memcpy(lie.data, file.data, file.len);
     lie.data[6] = 0x7f;
     expect(&lie, VX_ERR_AUDIO_CORRUPT, "before its first frame", "tag past the end");
-    lie.len = 0;
-    assert_int_equal(vx_buf_append(&lie, file.data, file.len), VX_OK);
-    uint8_t id3v1[128] = "TAG";
-    assert_int_equal(vx_buf_append(&lie, id3v1, sizeof id3v1), VX_OK);
-    assert_int_equal(decode(lie.data, lie.len, VX_FORMAT_AUTO, &n_tagged, &info), VX_OK);
-    assert_int_equal(n, n_tagged);
+    /* The file ends with an ID3v1 tag; without it, with another kind, or with zeros it sounds the same. */
+    static const char tails[][13] = {"", "APETAGEX\xd0\7", "LYRICSBEGIN.", "\0\0\0\0\0\0\0\0\0\0\0"};
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        lie.len = 0;
+        assert_int_equal(vx_buf_append(&lie, file.data, file.len - 128), VX_OK);
+        assert_int_equal(vx_buf_append(&lie, tails[i], i ? 12 : 0), VX_OK);
+        assert_int_equal(decode(lie.data, lie.len, VX_FORMAT_AUTO, &n_tagged, &info), VX_OK);
+        assert_int_equal(n, n_tagged);
+    }
     vx_buf_done(&lie);
     vx_buf_done(&file);
 }
 
-static void flac_behind_a_tag(void **state)
+/* Frames of another rate behind the first ones; a frame count that counts itself; one frame alone. */
+static void mp3_chains(void **state)
 {
     (void)state;
-    vx_buf file = encode_second(ENCODE_FLAC16), tagged = {0};
-    static const uint8_t tag[30] = {'I', 'D', '3', 3, 0, 0, 0, 0, 0, 20};
-    assert_int_equal(vx_buf_append(&tagged, tag, sizeof tag), VX_OK);
-    assert_int_equal(vx_buf_append(&tagged, file.data, file.len), VX_OK);
-    expect(&tagged, VX_OK, "", "FLAC with an ID3 tag");
-    vx_buf_done(&tagged);
+    vx_buf one = {0}, other = {0}, made = {0};
+    assert_int_equal(vx_file_read("tests/data/audio/reader1_a_44k_stereo_vbr.mp3", 1 << 20, &one, NULL), VX_OK);
+    assert_int_equal(vx_file_read("tests/data/audio/reader1_a.mp3", 1 << 20, &other, NULL), VX_OK);
+    size_t tag = 10 + (size_t)(other.data[8] << 7 | other.data[9]);
+    assert_int_equal(vx_buf_append(&made, one.data, one.len), VX_OK);
+    assert_int_equal(vx_buf_append(&made, other.data + tag, other.len - tag), VX_OK);
+    expect(&made, VX_ERR_AUDIO_CORRUPT, "no frame at byte", "two rates");
+    made.len = one.len;
+    memset(made.data + one.len - 128, 0, 3); /* no ID3v1 tag between the two any more, but what is left of it */
+    expect(&made, VX_ERR_AUDIO_CORRUPT, "no frame at byte", "a broken tag");
+    made.len = one.len - 128;
+    expect(&made, VX_OK, "", "no ID3v1 tag");
+    assert_int_equal(vx_buf_append(&made, other.data + tag, other.len - tag), VX_OK);
+    expect(&made, VX_ERR_AUDIO_CORRUPT, "no frame at byte", "two rates without a tag between");
+    size_t one_tag = 10 + (size_t)(one.data[8] << 7 | one.data[9]);
+    made.len = one.len - 128;
+    assert_int_equal(vx_buf_append(&made, one.data + one_tag, one.len - one_tag), VX_OK);
+    expect(&made, VX_ERR_AUDIO_CORRUPT, "announces", "twice the frames");
+    made.len = one.len - 128;
+    made.data[10 + (made.data[8] << 7 | made.data[9]) + 36 + 11]++; /* the lowest byte of the frame count */
+    expect(&made, VX_OK, "", "a frame count that counts itself");
+    made.data[10 + (made.data[8] << 7 | made.data[9]) + 36 + 8] = 0x80;
+    expect(&made, VX_ERR_AUDIO_CORRUPT, "announces", "2^31 frames");
+    made.data[10 + (made.data[8] << 7 | made.data[9]) + 36 + 7] &= 0xfe;
+    expect(&made, VX_OK, "", "a frame count marked as absent");
+    made.len = 0;
+    assert_int_equal(vx_buf_append(&made, other.data + tag, 288), VX_OK); /* 72 * 64000 / 16000 bytes */
+    expect(&made, VX_ERR_AUDIO_SHORT, "", "one whole frame");
+    made.len = 287;
+    expect(&made, VX_ERR_AUDIO_FORMAT, "no known format", "less than one frame");
+    vx_buf_done(&made);
+    vx_buf_done(&other);
+    vx_buf_done(&one);
+}
+
+/* Samples whose first bytes look like an MPEG frame: the second frame is missing, so they stay samples. */
+static void samples_that_look_like_mp3(void **state)
+{
+    (void)state;
+    float *x = encode_tone(8000, VX_AUDIO_RATE, 1, 440, 0.5);
+    assert_non_null(x);
+    memcpy(x, "\xff\xfb\x90\x3e", 4); /* 0.283, or MPEG 1 layer III of 128 kbit/s */
+    vx_audio audio = {0};
+    assert_int_equal(vx_audio_decode(x, 32000, VX_FORMAT_DROP_IN, VX_AUDIO_RATE, &audio, NULL), VX_OK);
+    assert_string_equal(audio.format, "pcm_f32le");
+    vx_audio_done(&audio);
+    free(x);
+}
+
+/* ID3v2 in front of FLAC: plain, with a footer, followed by padding, and twice. */
+static void flac_behind_tags(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t bytes[70];
+        size_t len;
+    } cases[] = {
+        {{'I', 'D', '3', 3, 0, 0, 0, 0, 0, 20}, 30},
+        {{'I', 'D', '3', 4, 0, 0x10, 0, 0, 0, 20, [30] = '3', 'D', 'I', 4, 0, 0x10, 0, 0, 0, 20}, 40},
+        {{'I', 'D', '3', 3, 0, 0, 0, 0, 0, 20}, 50},
+        {{'I', 'D', '3', 3, 0, 0, 0, 0, 0, 20, [30] = 'I', 'D', '3', 3, 0, 0, 0, 0, 0, 30}, 70},
+    };
+    vx_buf file = encode_second(ENCODE_FLAC16);
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        vx_buf tagged = {0};
+        assert_int_equal(vx_buf_append(&tagged, cases[c].bytes, cases[c].len), VX_OK);
+        assert_int_equal(vx_buf_append(&tagged, file.data, file.len), VX_OK);
+        expect(&tagged, VX_OK, "", "FLAC behind a tag");
+        vx_buf_done(&tagged);
+    }
     vx_buf_done(&file);
 }
 
@@ -425,10 +506,13 @@ int main(void)
         cmocka_unit_test(noise),
         cmocka_unit_test(wav_headers_that_lie),
         cmocka_unit_test(wav_chunks_that_lie),
+        cmocka_unit_test(wav_chunk_of_odd_length),
         cmocka_unit_test(flac_headers_that_lie),
         cmocka_unit_test(ogg_pages_that_lie),
         cmocka_unit_test(mp3_and_its_tags),
-        cmocka_unit_test(flac_behind_a_tag),
+        cmocka_unit_test(mp3_chains),
+        cmocka_unit_test(samples_that_look_like_mp3),
+        cmocka_unit_test(flac_behind_tags),
         cmocka_unit_test(not_finite_or_out_of_scale),
     };
     return cmocka_run_group_tests_name("decode_hostile", tests, NULL, NULL);

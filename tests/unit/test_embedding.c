@@ -34,7 +34,7 @@ static void test_length_is_one(void **state)
 
     (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        float raw[VX_EMBEDDING_MAX_DIM];
+        float raw[VX_EMBEDDING_MAX_DIM] = {0};
         vx_embedding e;
         double sum = 0.0;
 

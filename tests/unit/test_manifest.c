@@ -121,6 +121,8 @@ static void test_faults_are_named(void **state)
         {"\"sample_rate\": 16000,", "", "frontend: field 'sample_rate'"},
         {"\"hann\"", "\"Hann\"", "frontend: field 'window' is 'Hann'"},
         {"\"window_samples\": 512", "\"window_samples\": 400", "field 'n_fft' must be even and equal"},
+        {"\"window_samples\": 512, \"hop_samples\": 128, \"n_fft\": 512",
+         "\"window_samples\": 511, \"hop_samples\": 128, \"n_fft\": 511", "field 'n_fft' must be even"},
         {"\"window_samples\": 512", "\"window_samples\": 63", "frontend: field 'window_samples'"},
         {"\"hop_samples\": 128", "\"hop_samples\": 0", "frontend: field 'hop_samples'"},
         {"\"hop_samples\": 128", "\"hop_samples\": 513", "'hop_samples' must not exceed"},

@@ -32,6 +32,7 @@ static const vx_option rows[] = {
     {"VOXLOCK_PIN", "--pin", VX_FOR_BOTH, VX_OPT_INT, "", 0, 9999, NULL, "0", true, "Pin."},
     {"ECAPA_DIR", "--dir", VX_FOR_BOTH, VX_OPT_PATH, "", 0, 0, NULL, "", false, "Folder."},
     {"VOXLOCK_MIC", "--mic", VX_FOR_EDGE, VX_OPT_TEXT, "", 0, 0, NULL, "default", false, "Microphone."},
+    {"VOXLOCK_BEEPS", "--beeps", VX_FOR_EDGE, VX_OPT_INT, "", 0, 9, NULL, "1", false, "Beeps."},
     {"VOXLOCK_CONFIG", "--config", VX_FOR_BOTH, VX_OPT_PATH, "", 0, 0, NULL, "", false, "File."},
 };
 static const vx_option_table table = {rows, COUNT(rows)};
@@ -108,6 +109,7 @@ static void values_of_every_type(void **state)
         {"VOXLOCK_MAX_BODY", "16 MiB", NULL},
         {"VOXLOCK_MAX_BODY", "MiB", NULL},
         {"VOXLOCK_MAX_BODY", "9223372036854775807GiB", NULL},
+        {"VOXLOCK_MAX_BODY", "17179869185GiB", NULL}, /* 1 GiB, if 64 bits are let overflow */
         {"VOXLOCK_WEIGHT", "0.25", "0.25"},
         {"VOXLOCK_WEIGHT", "-.5", "-.5"},
         {"VOXLOCK_WEIGHT", "1.", "1."},
@@ -277,7 +279,7 @@ static void unknown_variables(void **state)
         {"PATH", NULL},
         {"PORTS=1", NULL},
         {"VOXLOCK=1", NULL},
-        {"VOXLOCK_MIC=other program", NULL},
+        {"VOXLOCK_BEEPS=other program", NULL},
         {"VOXLOCK_TYPO=", NULL},
         {"VOXLOCK_ISAA=x", "VOXLOCK_ISA"},
         {"VOXLOCK_PORT=8010", "PORT"},
@@ -297,6 +299,7 @@ static void unknown_variables(void **state)
         {"ECAPA_API_SERVICE_HOST=10.0.0.1", NULL},
         {"VOXLOCK_SERVICE_PORT_=1", "PORT"},
         {"VOXLOCK_PORT_TCP=1", "PORT"},
+        {"VOXLOCK_PORT__TCP=1", "PORT"},
         {"VOXLOCK_PORT_8010_TCP_X=1", "PORT"},
         {"VOXLOCK_PORT_8010_XCP=1", "PORT"},
     };
@@ -368,7 +371,7 @@ static void file_syntax(void **state)
         {"ECAPA_DIR = \" # a \"  # comment", " # a ", 0, NULL},
         {"ECAPA_DIR = \"a\\\"b\\\\c\\d\"", "a\"b\\c\\d", 0, NULL},
         {"ECAPA_DIR = \"\"", "", 0, NULL},
-        {"VOXLOCK_MIC = for the other program\nECAPA_DIR = /a", "/a", 0, NULL},
+        {"VOXLOCK_BEEPS = for the other program\nECAPA_DIR = /a", "/a", 0, NULL},
         {"ECAPA_DIR = \"a", NULL, 1, "must end with a quote"},
         {"ECAPA_DIR = \"a\\\"", NULL, 1, "must end with a quote"},
         {"ECAPA_DIR = \"a\\", NULL, 1, "must end with a quote"},

@@ -223,8 +223,8 @@ static void test_hostile_lengths(void **state)
 
     (void)state;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        /* On the heap, so that ASan sees a read past the end. */
-        uint8_t *file = malloc(cases[c].n + 1);
+        /* On the heap and no longer than said, so that ASan sees a read past the end. */
+        uint8_t *file = malloc(cases[c].n > 0 ? cases[c].n : 1);
         vx_safetensors *st = NULL;
         vx_errinfo info = {0};
 
@@ -233,6 +233,25 @@ static void test_hostile_lengths(void **state)
         assert_int_equal(vx_safetensors_open(file, cases[c].n, &st, &info), VX_ERR_MODEL_CORRUPT);
         assert_null(st);
         assert_true(info.text[0] != '\0');
+        free(file);
+    }
+}
+
+static void test_header_over_sixteen_mebibytes(void **state)
+{
+    const size_t longest = (size_t)16 << 20;
+
+    (void)state;
+    for (size_t over = 0; over <= 1; over++) {
+        size_t n = 8 + longest + over;
+        uint8_t *file = malloc(n);
+        vx_safetensors *st = NULL;
+
+        assert_non_null(file);
+        memset(file, ' ', n);
+        memcpy(file, (const uint8_t[10]){(uint8_t)over, 0, 0, 1, 0, 0, 0, 0, '{', '}'}, 10);
+        assert_int_equal(vx_safetensors_open(file, n, &st, NULL), over ? VX_ERR_MODEL_CORRUPT : VX_OK);
+        vx_safetensors_close(st);
         free(file);
     }
 }
@@ -322,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_reads_a_real_file),
         cmocka_unit_test(test_hostile_headers),
         cmocka_unit_test(test_hostile_lengths),
+        cmocka_unit_test(test_header_over_sixteen_mebibytes),
         cmocka_unit_test(test_smallest_file),
         cmocka_unit_test(test_most_tensors),
         cmocka_unit_test(test_every_allocation_may_fail),

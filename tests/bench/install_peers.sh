@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# install_peers.sh - the engines that `make bench` compares with: PyTorch from the distribution, ONNX Runtime from npm.
+# Usage: tests/bench/install_peers.sh
+# Large, and never needed to build, test or run voxlock. `make bench` runs without them and says so.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+onnxruntime=1.30.0
+scripts/setup.sh bench
+mkdir -p build/bench
+# Its install script would only fetch CUDA libraries.
+npm install --prefix build/bench --no-save --no-audit --no-fund --ignore-scripts "onnxruntime-node@$onnxruntime"

@@ -1,0 +1,35 @@
+/* scores.h - error rates of a verification system from the scores of its trials.
+ * Owns:   EER and minimum detection cost, also of reweighted trials, as a bootstrap needs them.
+ *         Does not: compute scores or draw samples.
+ * Source: models/train/score_trials.py, from which it differs in one thing: trials of equal score are accepted or
+ *         refused together, since no threshold lies between them.
+ */
+#ifndef VX_TESTS_SCORES_H
+#define VX_TESTS_SCORES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* NIST's operating point: one trial in a hundred is the claimed speaker, both errors cost 1. */
+#define SCORES_TARGET_PRIOR 0.01
+
+typedef struct {
+    double score;
+    bool is_target; /* both recordings are of one speaker */
+    double weight;  /* 1, or how often a bootstrap drew it; 0 leaves it out */
+} scored_trial;
+
+typedef struct {
+    double eer;       /* share, at the threshold where misses and false alarms differ least: their mean */
+    double threshold; /* that threshold: the highest score it refuses */
+    double min_dcf;   /* divided by the cost of refusing everything, so at most 1 */
+    double targets;   /* sums of weights */
+    double nontargets;
+} score_rates;
+
+/* Into rising order of score, which scores_rates needs. */
+void scores_sort(scored_trial *trials, size_t n);
+/* trials [in] sorted. False, with ret untouched, when either kind has no weight. */
+bool scores_rates(const scored_trial *trials, size_t n, score_rates *ret);
+
+#endif

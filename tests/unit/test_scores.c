@@ -1,0 +1,132 @@
+/* test_scores.c - error rates and order statistics on cases worked out by hand. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/support/scores.h"
+#include "tests/support/stats.h"
+
+#define NEAR(a, b) assert_true(fabs((a) - (b)) < 1e-12)
+
+enum { MAX_TRIALS = 12 };
+
+/* Trials as text: "T" for a target and "n" for a non-target, in rising order of score 1, 2, ...; "=" gives the next
+ * one the score of the one before. */
+static const struct {
+    const char *what, *trials;
+    double eer, threshold, min_dcf;
+} cases[] = {
+    {"perfect separation", "nnnTTT", 0, 3, 0},
+    {"the wrong way round", "TTnn", 1, 2, 1},
+    /* At 2: misses 1/2, false alarms 1/2. At 3: misses 1/2, false alarms 0, so a cost of 1/2. */
+    {"one of two on each side", "nTnT", 0.5, 2, 0.5},
+    /* At 4: misses 1/4, false alarms 1/4. At 5: misses 1/4, false alarms 0, so a cost of 1/4. */
+    {"a quarter each", "nnTnnTTT", 0.25, 4, 0.25},
+    /* At 3, both after the target: misses 1/3, false alarms 1/3. */
+    {"a third each", "nTnnTT", 1.0 / 3, 3, 1.0 / 3},
+    /* No threshold lies between the twins at 2: (0, 1/2) below them, then misses 1/2 and false alarms 0. */
+    {"twins of both kinds", "nT=nT", 0.25, 1, 0.5},
+    {"all scores equal", "n=T=n=T", 0.5, 1, 1},
+    {"one of each", "nT", 0, 1, 0},
+};
+
+static size_t parse(const char *text, scored_trial trials[MAX_TRIALS])
+{
+    size_t n = 0;
+    double score = 1;
+    for (const char *at = text; *at; at++) {
+        if (*at == '=') {
+            score--;
+            continue;
+        }
+        assert_true(n < MAX_TRIALS);
+        trials[n++] = (scored_trial){.score = score, .is_target = *at == 'T', .weight = 1};
+        score++;
+    }
+    return n;
+}
+
+static void test_rates_by_hand(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        scored_trial trials[MAX_TRIALS];
+        score_rates rates;
+        const size_t n = parse(cases[i].trials, trials);
+        print_message("# %s\n", cases[i].what);
+        assert_true(scores_rates(trials, n, &rates));
+        NEAR(rates.eer, cases[i].eer);
+        NEAR(rates.threshold, cases[i].threshold);
+        NEAR(rates.min_dcf, cases[i].min_dcf);
+        NEAR(rates.targets + rates.nontargets, (double)n);
+    }
+}
+
+/* Order of input must not matter, and a weight must count like that many copies. */
+static void test_weights_are_copies(void **state)
+{
+    (void)state;
+    const scored_trial weighted[] = {{0.5, true, 3}, {0.1, false, 2}, {0.3, true, 1}, {0.4, false, 1}, {0.9, true, 0}};
+    const scored_trial copies[] = {{0.5, true, 1},  {0.4, false, 1}, {0.1, false, 1}, {0.5, true, 1},
+                                   {0.1, false, 1}, {0.3, true, 1},  {0.5, true, 1}};
+    scored_trial a[5], b[7];
+    score_rates x, y;
+    memcpy(a, weighted, sizeof a);
+    memcpy(b, copies, sizeof b);
+    scores_sort(a, 5);
+    scores_sort(b, 7);
+    assert_true(scores_rates(a, 5, &x));
+    assert_true(scores_rates(b, 7, &y));
+    NEAR(x.eer, y.eer);
+    NEAR(x.threshold, y.threshold);
+    NEAR(x.min_dcf, y.min_dcf);
+    /* Misses 1 of 4, false alarms 1 of 3 at 0.3. */
+    NEAR(x.eer, (1.0 / 4 + 1.0 / 3) / 2);
+    NEAR(x.min_dcf, 0.25);
+}
+
+static void test_nothing_to_compare(void **state)
+{
+    (void)state;
+    const scored_trial one_kind[] = {{0.1, true, 1}, {0.2, true, 1}}, no_weight[] = {{0.1, true, 1}, {0.2, false, 0}};
+    score_rates rates = {.eer = 7};
+    assert_false(scores_rates(one_kind, 2, &rates));
+    assert_false(scores_rates(no_weight, 2, &rates));
+    assert_false(scores_rates(NULL, 0, &rates));
+    NEAR(rates.eer, 7);
+}
+
+static void test_stats(void **state)
+{
+    (void)state;
+    double values[] = {5, 1, 4, 2, 3};
+    const spread s = stats_spread(values, 5);
+    NEAR(s.median, 3);
+    NEAR(s.p10, 1.4);
+    NEAR(s.p90, 4.6);
+    NEAR(stats_quantile(values, 5, 1), 5);
+    NEAR(stats_quantile(values, 1, 0.9), 1);
+    NEAR(stats_quantile(values, 0, 0.5), 0);
+    const double line[] = {7, 9.5, 12, 14.5}, tent[] = {0, 1, 0};
+    NEAR(stats_slope(line, 4), 2.5);
+    NEAR(stats_slope(tent, 3), 0);
+    NEAR(stats_slope(line, 1), 0);
+    uint64_t seed = 0;
+    /* First output of splitmix64 for seed 0, as its authors publish it. */
+    assert_true(stats_random(&seed) == 0xe220a8397b1dcdafu);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rates_by_hand),
+        cmocka_unit_test(test_weights_are_copies),
+        cmocka_unit_test(test_nothing_to_compare),
+        cmocka_unit_test(test_stats),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
