@@ -37,14 +37,15 @@ static int open_on(const struct addrinfo *at)
 
 static bool port_of(int fd, int *ret_port)
 {
-    struct sockaddr_storage name = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } name = {0};
     socklen_t len = sizeof name;
-    if (getsockname(fd, (struct sockaddr *)&name, &len) != 0)
+    if (getsockname(fd, &name.any, &len) != 0)
         return false;
-    const void *any = &name;
-    in_port_t port = name.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)any)->sin6_port
-                                                : ((const struct sockaddr_in *)any)->sin_port;
-    *ret_port = ntohs(port);
+    *ret_port = ntohs(name.any.sa_family == AF_INET6 ? name.v6.sin6_port : name.v4.sin_port);
     return true;
 }
 

@@ -21,7 +21,7 @@ typedef struct {
     size_t len;
 } span;
 
-/* "audio/*;q=0.5" or "gzip;q=0.5". */
+/* A media range or a coding, with its weight: "text/html;q=0.5", "gzip;q=0.5". */
 typedef struct {
     span type;
     span subtype; /* empty in a coding */
@@ -89,17 +89,16 @@ static bool take_parameters(const char **at, element *e)
         if (**at != '=')
             return false;
         ++*at;
-        if (**at != '"')
+        bool quoted = **at == '"';
+        if (!quoted)
             value = take_token(at);
-        else if (!skip_quoted(at))
+        if (quoted ? !skip_quoted(at) : value.len == 0)
             return false;
-        else
-            value.len = 0;
         if (!is(name, "q")) {
             e->has_parameters = true;
             continue;
         }
-        e->q = read_q(value);
+        e->q = read_q(value); /* one in quotes is none */
         if (has_q || e->q == INVALID)
             return false;
         has_q = true;

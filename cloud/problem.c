@@ -12,12 +12,14 @@ typedef struct {
 /* What is not in this table is a failure of ours: 500. A client's mistake is never one, so every error that bytes from
  * outside can cause has a row. */
 static const err_row ERRORS[] = {
-    {VX_ERR_BASE64, 400, 0},         {VX_ERR_JSON_SYNTAX, 400, 0},  {VX_ERR_JSON_LIMIT, 400, 0},
-    {VX_ERR_MODEL_MISMATCH, 409, 0}, {VX_ERR_AUDIO_FORMAT, 415, 0}, {VX_ERR_JSON_FIELD, 422, 0},
-    {VX_ERR_AUDIO_CORRUPT, 422, 0},  {VX_ERR_AUDIO_EMPTY, 422, 0},  {VX_ERR_AUDIO_SHORT, 422, 0},
-    {VX_ERR_AUDIO_LONG, 422, 0},     {VX_ERR_AUDIO_SILENT, 422, 0}, {VX_ERR_AUDIO_NOT_FINITE, 422, 0},
-    {VX_ERR_AUDIO_SCALE, 422, 0},    {VX_ERR_AUDIO_RATE, 422, 0},   {VX_ERR_BUSY, 429, 1},
-    {VX_ERR_NOT_READY, 503, 2},      {VX_ERR_CLOSED, 503, 2},       {VX_ERR_DEADLINE, 504, 0},
+    {VX_ERR_BASE64, 400, 0},         {VX_ERR_JSON_SYNTAX, 400, 0},   {VX_ERR_JSON_LIMIT, 400, 0},
+    {VX_ERR_GZIP, 400, 0},           {VX_ERR_AUTH_MISSING, 401, 0},  {VX_ERR_AUTH_DENIED, 401, 0},
+    {VX_ERR_MODEL_MISMATCH, 409, 0}, {VX_ERR_AUDIO_FORMAT, 415, 0},  {VX_ERR_JSON_FIELD, 422, 0},
+    {VX_ERR_AUDIO_CORRUPT, 422, 0},  {VX_ERR_AUDIO_EMPTY, 422, 0},   {VX_ERR_AUDIO_SHORT, 422, 0},
+    {VX_ERR_AUDIO_LONG, 422, 0},     {VX_ERR_AUDIO_SILENT, 422, 0},  {VX_ERR_AUDIO_NOT_FINITE, 422, 0},
+    {VX_ERR_AUDIO_SCALE, 422, 0},    {VX_ERR_AUDIO_RATE, 422, 0},    {VX_ERR_BUSY, 429, 1},
+    {VX_ERR_LIMIT, 429, 1},          {VX_ERR_CIRCUIT_OPEN, 503, 30}, {VX_ERR_NOT_READY, 503, 2},
+    {VX_ERR_CLOSED, 503, 2},         {VX_ERR_DEADLINE, 504, 0},
 };
 
 typedef struct {

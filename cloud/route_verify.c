@@ -102,12 +102,12 @@ static vx_err verify(vx_service *service, const vx_request *request, const json_
                      vx_audio *audio, vx_embedding *probe, vx_embedding *reference, vx_errinfo *info)
 {
     vx_stage_times times = {0};
-    vx_audio_hint hint;
+    vx_audio_hint hint = vx_audio_hint_default();
     vx_service_view view;
     double similarity;
     vx_err err = one_reference(root, info);
     if (!err)
-        err = vx_audio_hint_json(root, "format", "sample_rate", vx_audio_hint_default(), &hint, info);
+        err = vx_audio_hint_json(root, "format", "sample_rate", hint, &hint, info);
     if (!err)
         err = vx_audio_from_field(service, root, "audio_data", hint, audio, &times, info);
     if (!err)

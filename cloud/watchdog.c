@@ -28,11 +28,12 @@ struct vx_watchdog {
     bool stop;         /* guarded by lock */
 };
 
+/* An entry on no list is a ring of its own, so that taking it off again changes nothing. */
 static void unlink_watch(vx_watch *watch)
 {
     watch->prev->next = watch->next;
     watch->next->prev = watch->prev;
-    watch->prev = watch->next = NULL;
+    watch->prev = watch->next = watch;
     watch->list = VX_WATCH_NONE;
 }
 
@@ -136,14 +137,13 @@ void vx_watchdog_destroy(vx_watchdog *dog)
 
 void vx_watch_init(vx_watch *watch, int fd)
 {
-    *watch = (vx_watch){.fd = fd};
+    *watch = (vx_watch){.prev = watch, .next = watch, .fd = fd};
 }
 
 bool vx_watch_move(vx_watchdog *dog, vx_watch *watch, vx_watch_list list)
 {
     pthread_mutex_lock(&dog->lock);
-    if (watch->list != VX_WATCH_NONE)
-        unlink_watch(watch);
+    unlink_watch(watch);
     bool alive = !watch->fired;
     if (alive && list != VX_WATCH_NONE) {
         vx_watch *head = &dog->head[list];

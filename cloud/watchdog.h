@@ -23,7 +23,7 @@ typedef enum {
     VX_WATCH_LISTS,
 } vx_watch_list;
 
-/* One connection. Lives in the caller's memory; every field belongs to the watchdog and its lock. */
+/* One connection. Lives at one place of the caller's memory; every field belongs to the watchdog and its lock. */
 typedef struct vx_watch {
     struct vx_watch *prev, *next;
     vx_watch_list list;

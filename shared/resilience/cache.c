@@ -278,10 +278,12 @@ static vx_err wait_for_owner(vx_cache *cache, flight *f, uint64_t deadline_ns, v
     if (!vx_cond_init(&self.woken))
         return VX_ERR_NOMEM;
     waiter_add(f, &self);
+    cache->stats.waiting++;
     while (self.state == WAITING && vx_cond_wait_until(&self.woken, &cache->lock, deadline_ns))
         ;
     if (self.state == WAITING)
         waiter_unlink(f, &self); /* still linked, so the flight still exists */
+    cache->stats.waiting--;
     pthread_cond_destroy(&self.woken);
 
     switch (self.state) {

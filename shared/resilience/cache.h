@@ -31,6 +31,7 @@ typedef struct {
     uint64_t hits, misses, joined; /* joined: waited for another caller's computation and got its value */
     uint64_t evicted, expired;
     size_t entries, bytes; /* bytes: of the entries, with their bookkeeping; the empty tables are not in it */
+    size_t waiting;        /* callers who wait for another's computation now */
 } vx_cache_stats;
 
 typedef struct vx_cache vx_cache;

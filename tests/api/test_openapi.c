@@ -77,13 +77,14 @@ static void check_no_body_answer(const fixture *f, const char *path, const char 
 /* Sent as they stand. An example that shows a failure says so by x-status. */
 static size_t post_examples(const fixture *f, const char *path, const json_t *operation)
 {
-    const json_t *json = json_object_get(
-        json_object_get(json_object_get(operation, "requestBody"), "content"), "application/json");
+    const json_t *json =
+        json_object_get(json_object_get(json_object_get(operation, "requestBody"), "content"), "application/json");
     const char *name;
     json_t *example;
     char why[512];
     size_t n = 0;
-    json_object_foreach (json_object_get(json, "examples"), name, example) {
+    json_object_foreach(json_object_get(json, "examples"), name, example)
+    {
         const json_t *value = json_object_get(example, "value");
         if (!schema_holds(f->document, json_object_get(json, "schema"), value, why, sizeof why))
             fail_msg("%s: the example '%s' is not as its schema says: %s", path, name, why);
@@ -107,8 +108,10 @@ static void every_operation_answers_as_documented(void **state)
     const char *path, *method;
     json_t *item, *operation;
     size_t n_operations = 0;
-    json_object_foreach (json_object_get(f->document, "paths"), path, item) {
-        json_object_foreach (item, method, operation) {
+    json_object_foreach(json_object_get(f->document, "paths"), path, item)
+    {
+        json_object_foreach(item, method, operation)
+        {
             n_operations++;
             if (strcmp(method, "get") == 0) {
                 check_no_body_answer(f, path, "GET");
@@ -161,7 +164,8 @@ static void other_methods_are_refused_with_allow(void **state)
     const fixture *f = *state;
     const char *path;
     json_t *item;
-    json_object_foreach (json_object_get(f->document, "paths"), path, item) {
+    json_object_foreach(json_object_get(f->document, "paths"), path, item)
+    {
         for (size_t i = 0; i < N_METHODS; i++) {
             /* A HEAD that is refused says so without a body; checked on its own below. */
             if (strcmp(methods[i], "HEAD") != 0)
@@ -178,18 +182,44 @@ static void other_methods_are_refused_with_allow(void **state)
 static void paths_that_are_not_documented_are_404(void **state)
 {
     static const char *const paths[] = {
-        "/", "/healthz", "/livez", "/health/", "/Health", "//health", "/health/ready", "/health%2Flive", "/healt%68",
-        "/./health", "/health/../status", "/api", "/api/ml", "/api/ml/", "/api/ml/speaker_embedding/",
-        "/api/ml/speaker_embeddings", "/api/ml/speaker_identify", "/api/ml/prewarm", "/api/ml/prepopulate",
-        "/startup-diagnostics", "/docs", "/metrics/", "/openapi.yaml", "/favicon.ico", "/index.html", "/*",
-        "/health;x=1", "/health%00", "/%2e%2e/%2e%2e/etc/passwd", "/../../etc/passwd",
+        "/",
+        "/healthz",
+        "/livez",
+        "/health/",
+        "/Health",
+        "//health",
+        "/health/ready",
+        "/health%2Flive",
+        "/healt%68",
+        "/./health",
+        "/health/../status",
+        "/api",
+        "/api/ml",
+        "/api/ml/",
+        "/api/ml/speaker_embedding/",
+        "/api/ml/speaker_embeddings",
+        "/api/ml/speaker_identify",
+        "/api/ml/prewarm",
+        "/api/ml/prepopulate",
+        "/startup-diagnostics",
+        "/docs",
+        "/metrics/",
+        "/openapi.yaml",
+        "/favicon.ico",
+        "/index.html",
+        "/*",
+        "/health;x=1",
+        "/health%00",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/../../etc/passwd",
     };
     const fixture *f = *state;
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         if (json_object_get(json_object_get(f->document, "paths"), paths[i]))
             continue; /* documented by now: the tests above hold for it */
         for (int post = 0; post < 2; post++) {
-            http_reply reply = http_call(f->s->port, (http_request){.path = paths[i], .body = post ? "{}" : NULL, .len = 2});
+            http_reply reply =
+                http_call(f->s->port, (http_request){.path = paths[i], .body = post ? "{}" : NULL, .len = 2});
             if (reply.status != 404 || !http_header_is(&reply, "Content-Type", "application/problem+json"))
                 fail_msg("%s is answered %d", paths[i], reply.status);
             json_t *problem = http_json(&reply);
@@ -221,9 +251,12 @@ static void examples_of_answers_hold(void **state)
     char why[512];
     size_t n = 0;
     const json_t *components = json_object_get(f->document, "components");
-    json_object_foreach (json_object_get(components, "responses"), name, response) {
-        json_object_foreach (json_object_get(response, "content"), type, media) {
-            json_object_foreach (json_object_get(media, "examples"), title, example) {
+    json_object_foreach(json_object_get(components, "responses"), name, response)
+    {
+        json_object_foreach(json_object_get(response, "content"), type, media)
+        {
+            json_object_foreach(json_object_get(media, "examples"), title, example)
+            {
                 if (!schema_holds(f->document, json_object_get(media, "schema"), json_object_get(example, "value"), why,
                                   sizeof why))
                     fail_msg("the example '%s' of %s: %s", title, name, why);
@@ -245,10 +278,8 @@ static size_t count_references(const json_t *document, const json_t *node)
             fail_msg("%s leads nowhere", json_string_value(json_object_get(node, "$ref")));
         n++;
     }
-    json_object_foreach ((json_t *)node, key, part)
-        n += count_references(document, part);
-    json_array_foreach ((json_t *)node, i, part)
-        n += count_references(document, part);
+    json_object_foreach((json_t *)node, key, part) n += count_references(document, part);
+    json_array_foreach((json_t *)node, i, part) n += count_references(document, part);
     return n;
 }
 

@@ -19,8 +19,8 @@ done
 
 build=${BUILD:-build/release} out=build/bench status=0
 models=(starter 20.8M)
-rounds=0 http_s=3 long_s=10 starts=11 peer_starts=3
-[ "$quick" = no ] || { rounds=2 http_s=1 long_s=3 starts=2 peer_starts=1; }
+rounds=0 http_s=3 long_s=10 starts=11
+[ "$quick" = no ] || { rounds=2 http_s=1 long_s=3 starts=2; }
 mkdir -p "$out/clips"
 
 heading() { printf '\n== %s\n' "$1"; }
@@ -130,18 +130,14 @@ spread() {
 start() {
     local model threads=2 parts=() rows i
     [ "$cores" -ge 2 ] || threads=1
-    heading "start: program start to first embedding"
+    heading "start: program start to first embedding, $threads threads"
     for model in "${models[@]}"; do
         rows=("voxlock embed=exec $build/voxlock embed --json --threads $threads --model $(folder_of "$model") $out/clips/3s.wav")
+        [ -n "$python" ] && rows+=("Python, libtorch=$(torch_command "$model" "$threads")")
+        [ "$onnx" = yes ] && rows+=("node, ONNX Runtime=$(onnx_command "$model" "$threads")")
         parts+=("$out/start-$model.json")
         must "$build/bench/bench_startup" --runs "$starts" --model "$model" --clip "$out/clips/3s" \
             --json "$out/start-$model.json" "${rows[@]}"
-        [ -n "$python" ] && rows+=("Python, libtorch=$(torch_command "$model" "$threads")")
-        [ "$onnx" = yes ] && rows+=("node, ONNX Runtime=$(onnx_command "$model" "$threads")")
-        [ ${#rows[@]} -gt 1 ] || continue
-        parts+=("$out/start-peers-$model.json")
-        must "$build/bench/bench_startup" --runs "$peer_starts" --model "$model" --clip "$out/clips/3s" \
-            --json "$out/start-peers-$model.json" "${rows[@]}"
     done
     heading "start: voxlock-cloud to its first answered request, $starts starts"
     printf '%-8s %-26s %-26s %-18s %s\n' model "first answer, ms" "listening, ms" "memory after 1, MB" "after 20, MB"

@@ -7,12 +7,19 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "shared/base/clock.h"
 
 enum { CHUNK = 16384, POLL_MS = 5 };
+/* Unit of ru_maxrss. */
+#if defined(__APPLE__)
+#define MAXRSS_BYTES 1.0
+#else
+#define MAXRSS_BYTES 1024.0
+#endif
 
 #if defined(__APPLE__)
 extern char **environ; /* no header declares it there */
@@ -126,15 +133,17 @@ int child_end(child *c, int timeout_ms)
     const uint64_t start = vx_now_ns();
     int status = 0;
     pid_t ended;
+    struct rusage used = {0};
     close_end(&c->to);
-    while ((ended = waitpid(c->pid, &status, WNOHANG)) == 0 && vx_ms_since(start) < timeout_ms) {
+    while ((ended = wait4(c->pid, &status, WNOHANG, &used)) == 0 && vx_ms_since(start) < timeout_ms) {
         child_ignore(c);
         poll(NULL, 0, POLL_MS);
     }
     if (ended == 0) {
         kill(c->pid, SIGKILL);
-        waitpid(c->pid, &status, 0);
+        wait4(c->pid, &status, 0, &used);
     }
+    c->peak_rss_mb = (double)used.ru_maxrss * MAXRSS_BYTES / 1e6;
     close_end(&c->from);
     vx_buf_wipe_done(&c->heard);
     c->pid = 0;

@@ -17,6 +17,7 @@ typedef struct {
     int to;    /* its standard input; -1 once closed */
     int from;  /* the stream that is read, non-blocking; -1 at its end */
     vx_buf heard;
+    double peak_rss_mb; /* known after child_end */
 } child;
 
 /* Starts argv[0] (looked up in PATH). stream: the one to read; the other stays this program's.

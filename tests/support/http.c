@@ -95,8 +95,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
     return size * n;
 }
 
-void http_prepare(CURL *curl, int port, const http_request *request, http_reply *reply,
-                  struct curl_slist **ret_headers)
+void http_prepare(CURL *curl, int port, const http_request *request, http_reply *reply, struct curl_slist **ret_headers)
 {
     char url[2048];
     snprintf(url, sizeof url, "http://127.0.0.1:%d%s", port, request->path);

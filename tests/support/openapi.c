@@ -45,7 +45,8 @@ static void check_headers(const json_t *response, const char *what, const http_r
     const char *name;
     json_t *unused;
     char value[1024];
-    json_object_foreach (json_object_get(response, "headers"), name, unused) {
+    json_object_foreach(json_object_get(response, "headers"), name, unused)
+    {
         if (!http_header(reply, name, value, sizeof value) || !value[0])
             fail_msg("%s: the header %s is missing", what, name);
     }
@@ -76,8 +77,7 @@ void openapi_check(const json_t *document, const char *path, const char *method,
     snprintf(what, sizeof what, "%s %s %d", method, path, reply->status);
     snprintf(status, sizeof status, "%d", reply->status);
     essence_of(reply, type, sizeof type);
-    const json_t *response =
-        schema_follow(document, json_object_get(json_object_get(operation, "responses"), status));
+    const json_t *response = schema_follow(document, json_object_get(json_object_get(operation, "responses"), status));
     if (!response)
         fail_msg("%s: the status is not documented: %.300s", what, reply->body.len ? (char *)reply->body.data : "");
     const json_t *media = json_object_get(json_object_get(response, "content"), type);

@@ -62,7 +62,8 @@ static bool type_holds(check *c, const json_t *types, const json_t *value)
     json_t *type;
     if (json_is_string(types))
         return is_type(json_string_value(types), value) || wrong(c, "has another type");
-    json_array_foreach ((json_t *)types, i, type) {
+    json_array_foreach((json_t *)types, i, type)
+    {
         if (is_type(json_string_value(type), value))
             return true;
     }
@@ -85,13 +86,15 @@ static bool object_holds(check *c, const json_t *required, const json_t *propert
     json_t *name, *part;
     const char *key;
     char step[80];
-    json_array_foreach ((json_t *)required, i, name) {
+    json_array_foreach((json_t *)required, i, name)
+    {
         if (!json_object_get(value, json_string_value(name))) {
             snprintf(step, sizeof step, "lacks '%s'", json_string_value(name));
             return wrong(c, step);
         }
     }
-    json_object_foreach ((json_t *)value, key, part) {
+    json_object_foreach((json_t *)value, key, part)
+    {
         const json_t *schema = json_object_get(properties, key);
         snprintf(step, sizeof step, ".%s", key);
         if (properties && !schema)
@@ -107,7 +110,8 @@ static bool items_hold(check *c, const json_t *schema, const json_t *value)
     size_t i;
     json_t *item;
     char step[32];
-    json_array_foreach ((json_t *)value, i, item) {
+    json_array_foreach((json_t *)value, i, item)
+    {
         snprintf(step, sizeof step, "[%zu]", i);
         if (!part_holds(c, schema, item, step))
             return false;
@@ -120,8 +124,7 @@ static bool some_hold(check *c, const json_t *schemas, const json_t *value, size
 {
     size_t i, n = 0;
     json_t *schema;
-    json_array_foreach ((json_t *)schemas, i, schema)
-        n += holds(c, schema, value);
+    json_array_foreach((json_t *)schemas, i, schema) n += holds(c, schema, value);
     return n >= 1 && n <= most ? true : n ? wrong(c, "more than one of oneOf holds") : false;
 }
 
@@ -130,15 +133,15 @@ static bool one_combination(check *c, const json_t *schemas, const json_t *value
 {
     size_t i, n = 0;
     json_t *schema;
-    json_array_foreach ((json_t *)schemas, i, schema)
-        n += object_holds(c, json_object_get(schema, "required"), NULL, value);
+    json_array_foreach((json_t *)schemas, i, schema) n +=
+        object_holds(c, json_object_get(schema, "required"), NULL, value);
     return n == 1 || wrong(c, "not exactly one of oneOf holds");
 }
 
 static bool keyword_holds(check *c, const json_t *schema, const char *key, const json_t *rule, const json_t *value)
 {
-    static const char *const notes[] = {"description", "format",  "contentEncoding", "default",
-                                        "summary",     "required" /* with properties */};
+    static const char *const notes[] = {"description", "format",  "contentEncoding",
+                                        "default",     "summary", "required" /* with properties */};
     size_t i;
     json_t *choice;
     for (i = 0; i < sizeof notes / sizeof *notes; i++) {
@@ -150,7 +153,8 @@ static bool keyword_holds(check *c, const json_t *schema, const char *key, const
     if (strcmp(key, "const") == 0)
         return json_equal(rule, value) || wrong(c, "is not the constant");
     if (strcmp(key, "enum") == 0) {
-        json_array_foreach ((json_t *)rule, i, choice) {
+        json_array_foreach((json_t *)rule, i, choice)
+        {
             if (json_equal(choice, value))
                 return true;
         }
@@ -160,9 +164,11 @@ static bool keyword_holds(check *c, const json_t *schema, const char *key, const
         return !json_is_string(value) || matches(json_string_value(rule), json_string_value(value)) ||
                wrong(c, "does not match the pattern");
     if (strcmp(key, "minimum") == 0)
-        return !json_is_number(value) || json_number_value(value) >= json_number_value(rule) || wrong(c, "is too small");
+        return !json_is_number(value) || json_number_value(value) >= json_number_value(rule) ||
+               wrong(c, "is too small");
     if (strcmp(key, "maximum") == 0)
-        return !json_is_number(value) || json_number_value(value) <= json_number_value(rule) || wrong(c, "is too large");
+        return !json_is_number(value) || json_number_value(value) <= json_number_value(rule) ||
+               wrong(c, "is too large");
     if (strcmp(key, "minItems") == 0)
         return !json_is_array(value) || (json_int_t)json_array_size(value) >= json_integer_value(rule) ||
                wrong(c, "has too few items");
@@ -187,7 +193,8 @@ static bool holds(check *c, const json_t *schema, const json_t *value)
     schema = schema_follow(c->document, schema);
     if (!schema)
         return wrong(c, "is not documented");
-    json_object_foreach ((json_t *)schema, key, rule) {
+    json_object_foreach((json_t *)schema, key, rule)
+    {
         if (!keyword_holds(c, schema, key, rule, value))
             return false;
     }

@@ -32,7 +32,10 @@ extern char **environ; /* no header declares it there */
 static service *services[MAX_SERVICES];
 
 static const char *const defaults[] = {
-    "PORT=0", "VOXLOCK_BIND=127.0.0.1", "ECAPA_CACHE_DIR=models/starter", "VOXLOCK_LOG_FORMAT=json",
+    "PORT=0",
+    "VOXLOCK_BIND=127.0.0.1",
+    "ECAPA_CACHE_DIR=models/starter",
+    "VOXLOCK_LOG_FORMAT=json",
     "VOXLOCK_LOG_LEVEL=debug",
 };
 
@@ -219,7 +222,8 @@ static bool wait_end(service *s)
 /* NULL when the process behaved. */
 static const char *complaint(const service *s)
 {
-    static const char *const reports[] = {"Sanitizer:", "runtime error:", "*** stack smashing", "buffer overflow detected"};
+    static const char *const reports[] = {"Sanitizer:", "runtime error:", "*** stack smashing",
+                                          "buffer overflow detected"};
     for (size_t i = 0; i < sizeof reports / sizeof *reports; i++) {
         if (log_holds(s, reports[i]))
             return "a sanitizer reported the service";

@@ -159,7 +159,10 @@ static int run(arguments *a, const load_clip *clips, service_life *ret_life, loa
 
     if (status == 0 && !load_run(&a->plan, ret))
         status = complain("load", "out of memory");
-    ret_life->last_rss_mb = load_rss_mb(service.pid);
+    /* After SIGTERM it may be gone already; its last sample is from just before. */
+    ret_life->last_rss_mb = !a->plan.terminate ? load_rss_mb(service.pid)
+                            : ret->n_rss       ? ret->rss_mb[ret->n_rss - 1]
+                                               : 0;
     const uint64_t end = vx_now_ns();
     if (!a->plan.terminate || status != 0)
         kill(service.pid, SIGTERM);

@@ -43,7 +43,8 @@ static void every_error_has_its_status(void **state)
         {VX_ERR_AUDIO_SCALE, 422},    {VX_ERR_AUDIO_RATE, 422},   {VX_ERR_MODEL_MISSING, 500},
         {VX_ERR_MODEL_CORRUPT, 500},  {VX_ERR_MODEL_HASH, 500},   {VX_ERR_MODEL_SHAPE, 500},
         {VX_ERR_MODEL_MISMATCH, 409}, {VX_ERR_ENGINE, 500},       {VX_ERR_OPTION_UNKNOWN, 500},
-        {VX_ERR_OPTION_VALUE, 500},
+        {VX_ERR_OPTION_VALUE, 500},   {VX_ERR_LIMIT, 429},        {VX_ERR_CIRCUIT_OPEN, 503},
+        {VX_ERR_GZIP, 400},           {VX_ERR_AUTH_MISSING, 401}, {VX_ERR_AUTH_DENIED, 401},
     };
     static const vx_err all[] = {
 #define ONE(name, value, code, sentence) VX_ERR_##name,

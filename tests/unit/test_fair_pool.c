@@ -1,0 +1,477 @@
+/* test_fair_pool.c - turns, limits, bounds, shutdown and threads of the fair pool. */
+#include "shared/resilience/fair_pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "tests/support/alloc_fail.h"
+#include "tests/support/stats.h"
+
+/* ---- a door that tasks wait behind ------------------------------------------------------------------------------- */
+
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    bool open;
+    int n_inside; /* tasks that have arrived */
+} gate;
+
+#define GATE_CLOSED                                                                                                    \
+    {                                                                                                                  \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER                                           \
+    }
+#define GATEKEEPER 1000 /* a client that no test gives other tasks */
+
+static void wait_at_gate(void *arg, int worker)
+{
+    (void)worker;
+    gate *g = arg;
+    pthread_mutex_lock(&g->lock);
+    g->n_inside++;
+    pthread_cond_broadcast(&g->moved);
+    while (!g->open)
+        pthread_cond_wait(&g->moved, &g->lock);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static void await_inside(gate *g, int n)
+{
+    pthread_mutex_lock(&g->lock);
+    while (g->n_inside < n)
+        pthread_cond_wait(&g->moved, &g->lock);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static void open_gate(gate *g)
+{
+    pthread_mutex_lock(&g->lock);
+    g->open = true;
+    pthread_cond_broadcast(&g->moved);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static vx_fair_pool *new_pool(int n_workers, size_t queue_cap, size_t per_client)
+{
+    vx_fair_pool *pool = NULL;
+    assert_int_equal(vx_fair_pool_create(n_workers, queue_cap, per_client, &pool), VX_OK);
+    assert_int_equal(vx_fair_pool_workers(pool), n_workers);
+    return pool;
+}
+
+static void await_idle(vx_fair_pool *pool)
+{
+    while (vx_fair_pool_waiting(pool) + vx_fair_pool_running(pool) > 0)
+        sched_yield();
+}
+
+static void count_up(void *arg, int worker)
+{
+    (void)worker;
+    atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+/* ---- turns ------------------------------------------------------------------------------------------------------- */
+
+enum { MAX_TASKS = 110 };
+
+/* What one worker ran, in order, so no lock: the client's letter, and the number of the task among all submitted. */
+typedef struct {
+    int n;
+    char clients[MAX_TASKS + 1];
+    int numbers[MAX_TASKS];
+} record;
+
+typedef struct {
+    record *ran;
+    char client;
+    int number;
+} lettered_task;
+
+static void note_turn(void *arg, int worker)
+{
+    (void)worker;
+    const lettered_task *t = arg;
+    t->ran->clients[t->ran->n] = t->client;
+    t->ran->numbers[t->ran->n++] = t->number;
+}
+
+/* Submits one task for each letter while the only worker is held up, then lets it run. */
+static void run_letters(const char *letters, record *ret_ran)
+{
+    gate g = GATE_CLOSED;
+    lettered_task tasks[MAX_TASKS];
+    vx_fair_pool *pool = new_pool(1, MAX_TASKS, 0);
+    *ret_ran = (record){0};
+    assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &g), VX_OK);
+    await_inside(&g, 1);
+    for (int i = 0; letters[i] != '\0'; i++) {
+        tasks[i] = (lettered_task){.ran = ret_ran, .client = letters[i], .number = i};
+        assert_int_equal(vx_fair_pool_submit(pool, (uint64_t)letters[i], note_turn, &tasks[i]), VX_OK);
+    }
+    open_gate(&g);
+    vx_fair_pool_destroy(pool);
+}
+
+static void clients_take_turns(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *submitted, *ran;
+    } cases[] = {
+        {"A", "A"},
+        {"AAAA", "AAAA"},
+        {"ABCD", "ABCD"},
+        {"AABBCC", "ABCABC"},
+        {"AAAAAABBB", "ABABABAAA"},
+        {"AAAABCCB", "ABCABCAA"},
+        {"CAAAABBD", "CABDABAA"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        record ran;
+        run_letters(cases[i].submitted, &ran);
+        assert_string_equal(ran.clients, cases[i].ran);
+        for (int a = 0; a < ran.n; a++)
+            for (int b = a + 1; b < ran.n; b++) /* each client's own in the order in which they came */
+                assert_true(ran.clients[a] != ran.clients[b] || ran.numbers[a] < ran.numbers[b]);
+    }
+}
+
+static void a_crowd_from_one_delays_others_little(void **state)
+{
+    (void)state;
+    char letters[MAX_TASKS + 1] = {0};
+    memset(letters, 'A', 100);
+    memset(letters + 100, 'B', 3);
+    record ran;
+    run_letters(letters, &ran);
+    assert_int_equal(ran.n, 103);
+    assert_memory_equal(ran.clients, "ABABAB", 6);
+}
+
+typedef struct {
+    vx_fair_pool *pool;
+    lettered_task follower;
+    lettered_task self;
+} chain_task;
+
+static void note_and_submit(void *arg, int worker)
+{
+    chain_task *t = arg;
+    note_turn(&t->self, worker);
+    assert_int_equal(vx_fair_pool_submit(t->pool, (uint64_t)t->follower.client, note_turn, &t->follower), VX_OK);
+}
+
+/* A client that comes back after each answer queues behind those who waited meanwhile, and ahead of their second. */
+static void who_comes_back_waits_his_turn(void **state)
+{
+    (void)state;
+    gate g = GATE_CLOSED;
+    record ran = {0};
+    vx_fair_pool *pool = new_pool(1, 20, 0);
+    lettered_task many[4];
+    chain_task back = {.pool = pool, .self = {&ran, 'A', 0}, .follower = {&ran, 'A', 1}};
+    assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &g), VX_OK);
+    await_inside(&g, 1);
+    assert_int_equal(vx_fair_pool_submit(pool, 'A', note_and_submit, &back), VX_OK);
+    for (int i = 0; i < 4; i++) {
+        many[i] = (lettered_task){&ran, i < 3 ? 'B' : 'C', 2 + i};
+        assert_int_equal(vx_fair_pool_submit(pool, (uint64_t)many[i].client, note_turn, &many[i]), VX_OK);
+    }
+    open_gate(&g);
+    await_idle(pool); /* destroy would refuse the follower */
+    vx_fair_pool_destroy(pool);
+    assert_string_equal(ran.clients, "ABCABB");
+}
+
+/* ---- bounds ------------------------------------------------------------------------------------------------------ */
+
+static void busy_exactly_at_capacity(void **state)
+{
+    (void)state;
+    static const struct {
+        int n_workers;
+        size_t queue_cap;
+    } cases[] = {{1, 0}, {3, 0}, {1, 1}, {2, 5}, {4, 3}};
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        gate g = GATE_CLOSED;
+        atomic_int ran = 0;
+        vx_fair_pool *pool = new_pool(cases[c].n_workers, cases[c].queue_cap, 0);
+        for (int i = 0; i < cases[c].n_workers; i++)
+            assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &g), VX_OK);
+        /* All inside, or those who come now would have their turn before the gatekeeper's second. */
+        await_inside(&g, cases[c].n_workers);
+        for (size_t i = 0; i < cases[c].queue_cap; i++)
+            assert_int_equal(vx_fair_pool_submit(pool, i, count_up, &ran), VX_OK);
+        assert_int_equal(vx_fair_pool_submit(pool, 0, count_up, &ran), VX_ERR_BUSY);
+        assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, count_up, &ran), VX_ERR_BUSY);
+        assert_int_equal(vx_fair_pool_running(pool), cases[c].n_workers);
+        assert_int_equal(vx_fair_pool_waiting(pool), cases[c].queue_cap);
+        assert_int_equal(vx_fair_pool_clients(pool), 1 + cases[c].queue_cap); /* none for those refused */
+        open_gate(&g);
+        vx_fair_pool_destroy(pool);
+        assert_int_equal(atomic_load(&ran), cases[c].queue_cap);
+    }
+}
+
+static void limit_counts_waiting_and_running(void **state)
+{
+    (void)state;
+    enum { A = 1, B = 2, LIMIT = 3 };
+    gate g = GATE_CLOSED;
+    atomic_int ran = 0;
+    vx_fair_pool *pool = new_pool(1, 50, LIMIT);
+    assert_int_equal(vx_fair_pool_submit(pool, A, wait_at_gate, &g), VX_OK);
+    await_inside(&g, 1);
+    assert_int_equal(vx_fair_pool_submit(pool, A, count_up, &ran), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, A, count_up, &ran), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, A, count_up, &ran), VX_ERR_LIMIT);
+    for (int i = 0; i < LIMIT; i++)
+        assert_int_equal(vx_fair_pool_submit(pool, B, count_up, &ran), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, B, count_up, &ran), VX_ERR_LIMIT);
+    assert_int_equal(vx_fair_pool_clients(pool), 2);
+
+    open_gate(&g);
+    await_idle(pool);
+    assert_int_equal(vx_fair_pool_clients(pool), 0);
+    assert_int_equal(atomic_load(&ran), 5);
+    assert_int_equal(vx_fair_pool_submit(pool, A, count_up, &ran), VX_OK);
+    vx_fair_pool_destroy(pool);
+    assert_int_equal(atomic_load(&ran), 6);
+}
+
+/* Records that share buckets come and go without losing a neighbour: many clients, few and many buckets, ids that
+ * count up and ids that differ in the upper bits only. */
+static void records_return_to_none(void **state)
+{
+    (void)state;
+    enum { N_CLIENTS = 300 };
+    for (unsigned shift = 0; shift <= 48; shift += 16) {
+        gate g = GATE_CLOSED;
+        atomic_int ran = 0;
+        vx_fair_pool *pool = new_pool(2, 2 * N_CLIENTS, 2);
+        assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER << 4, wait_at_gate, &g), VX_OK);
+        assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER << 4, wait_at_gate, &g), VX_OK);
+        await_inside(&g, 2);
+        for (int round = 0; round < 2; round++)
+            for (uint64_t id = 1; id <= N_CLIENTS; id++)
+                assert_int_equal(vx_fair_pool_submit(pool, id << shift, count_up, &ran), VX_OK);
+        assert_int_equal(vx_fair_pool_clients(pool), N_CLIENTS + 1);
+        assert_int_equal(vx_fair_pool_submit(pool, 0, count_up, &ran), VX_ERR_BUSY);
+        open_gate(&g);
+        await_idle(pool);
+        assert_int_equal(vx_fair_pool_clients(pool), 0);
+        vx_fair_pool_destroy(pool);
+        assert_int_equal(atomic_load(&ran), 2 * N_CLIENTS);
+    }
+}
+
+/* ---- shutdown ---------------------------------------------------------------------------------------------------- */
+
+static void destroy_runs_what_was_taken(void **state)
+{
+    (void)state;
+    enum { QUEUED = 500 };
+    gate g = GATE_CLOSED;
+    atomic_int ran = 0;
+    vx_fair_pool *pool = new_pool(2, QUEUED, 0);
+    assert_int_equal(vx_fair_pool_submit(pool, 1, wait_at_gate, &g), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, 1, wait_at_gate, &g), VX_OK);
+    for (uint64_t i = 0; i < QUEUED; i++)
+        assert_int_equal(vx_fair_pool_submit(pool, i % 7, count_up, &ran), VX_OK);
+    assert_int_equal(atomic_load(&ran), 0);
+    open_gate(&g);
+    vx_fair_pool_destroy(pool);
+    assert_int_equal(atomic_load(&ran), QUEUED);
+    vx_fair_pool_destroy(NULL);
+    vx_fair_pool_destroy(new_pool(3, 0, 1));
+}
+
+typedef struct {
+    vx_fair_pool *pool;
+    atomic_int *ran;
+    vx_err last;
+} late_task;
+
+/* Submits until the pool refuses for good: it runs while another thread destroys the pool. */
+static void submit_until_closed(void *arg, int worker)
+{
+    (void)worker;
+    late_task *late = arg;
+    do
+        late->last = vx_fair_pool_submit(late->pool, 8, count_up, late->ran);
+    while (late->last != VX_ERR_CLOSED && sched_yield() == 0);
+}
+
+static void closed_while_shutting_down(void **state)
+{
+    (void)state;
+    atomic_int ran = 0;
+    vx_fair_pool *pool = new_pool(1, 4, 0);
+    late_task late = {.pool = pool, .ran = &ran};
+    assert_int_equal(vx_fair_pool_submit(pool, 9, submit_until_closed, &late), VX_OK);
+    while (vx_fair_pool_waiting(pool) < 4)
+        sched_yield();
+    vx_fair_pool_destroy(pool);
+    assert_int_equal(late.last, VX_ERR_CLOSED);
+    assert_int_equal(atomic_load(&ran), 4);
+}
+
+/* ---- many submitters --------------------------------------------------------------------------------------------- */
+
+enum { N_SUBMITTERS = 5, N_EACH = 800, N_WORKERS = 3, N_CLIENTS_SHARED = 9, PER_CLIENT = 2 };
+
+typedef struct crowd crowd;
+typedef struct {
+    crowd *owner;
+    atomic_int at_work, ran;
+} shared_client;
+
+struct crowd {
+    vx_fair_pool *pool;
+    uint64_t seed;
+    atomic_uint_fast64_t next_stream;
+    atomic_int n_taken, n_over; /* n_over: times more than PER_CLIENT ran at once */
+    int per_worker[N_WORKERS];  /* without atomics: each worker may touch only its own, which ThreadSanitizer checks */
+    shared_client clients[N_CLIENTS_SHARED];
+};
+
+static void work_for_client(void *arg, int worker)
+{
+    shared_client *client = arg;
+    if (atomic_fetch_add(&client->at_work, 1) >= PER_CLIENT)
+        atomic_fetch_add(&client->owner->n_over, 1);
+    client->owner->per_worker[worker]++;
+    sched_yield();
+    atomic_fetch_add(&client->ran, 1);
+    atomic_fetch_sub(&client->at_work, 1);
+}
+
+static void *submit_many(void *arg)
+{
+    crowd *c = arg;
+    uint64_t random = c->seed + atomic_fetch_add(&c->next_stream, 1);
+    for (int i = 0; i < N_EACH;) {
+        uint64_t id = stats_random(&random) % N_CLIENTS_SHARED;
+        vx_err err = vx_fair_pool_submit(c->pool, id, work_for_client, &c->clients[id]);
+        if (err == VX_OK) {
+            atomic_fetch_add(&c->n_taken, 1);
+            i++;
+        } else if (err == VX_ERR_BUSY || err == VX_ERR_LIMIT) {
+            sched_yield();
+        } else {
+            break;
+        }
+    }
+    return NULL;
+}
+
+static void many_submitters_lose_nothing(void **state)
+{
+    (void)state;
+    crowd c = {.pool = new_pool(N_WORKERS, 7, PER_CLIENT), .seed = 20240611};
+    print_message("# seed %llu\n", (unsigned long long)c.seed);
+    for (int i = 0; i < N_CLIENTS_SHARED; i++)
+        c.clients[i].owner = &c;
+    pthread_t threads[N_SUBMITTERS];
+    for (int i = 0; i < N_SUBMITTERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, submit_many, &c), 0);
+    for (int i = 0; i < N_SUBMITTERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    await_idle(c.pool);
+    assert_int_equal(vx_fair_pool_clients(c.pool), 0);
+    vx_fair_pool_destroy(c.pool);
+
+    int by_client = 0, by_worker = 0;
+    for (int i = 0; i < N_CLIENTS_SHARED; i++)
+        by_client += atomic_load(&c.clients[i].ran);
+    for (int i = 0; i < N_WORKERS; i++)
+        by_worker += c.per_worker[i];
+    assert_int_equal(by_client, N_SUBMITTERS * N_EACH);
+    assert_int_equal(by_worker, by_client);
+    assert_int_equal(atomic_load(&c.n_taken), by_client);
+    assert_int_equal(atomic_load(&c.n_over), 0);
+}
+
+/* ---- failures ---------------------------------------------------------------------------------------------------- */
+
+static void bad_arguments_are_refused(void **state)
+{
+    (void)state;
+    vx_fair_pool *const mark = (vx_fair_pool *)&mark;
+    vx_fair_pool *pool = mark;
+    assert_int_equal(vx_fair_pool_create(0, 1, 0, &pool), VX_ERR_ARG);
+    assert_int_equal(vx_fair_pool_create(-1, 1, 0, &pool), VX_ERR_ARG);
+    assert_int_equal(vx_fair_pool_create(1, SIZE_MAX, 0, &pool), VX_ERR_ARG);
+    assert_ptr_equal(pool, mark);
+}
+
+static vx_err create_once(void *ctx)
+{
+    (void)ctx;
+    vx_fair_pool *const mark = (vx_fair_pool *)&mark;
+    vx_fair_pool *pool = mark;
+    vx_err err = vx_fair_pool_create(2, 8, 1, &pool);
+    if (err == VX_OK)
+        vx_fair_pool_destroy(pool);
+    else
+        assert_ptr_equal(pool, mark);
+    return err;
+}
+
+typedef struct {
+    vx_fair_pool *pool;
+    atomic_int ran, expected;
+} submission;
+
+/* Two tasks of a client unknown so far: a refused one leaves no record and no token behind. */
+static vx_err submit_twice(void *ctx)
+{
+    submission *s = ctx;
+    for (int i = 0; i < 2; i++) {
+        vx_err err = vx_fair_pool_submit(s->pool, 5, count_up, &s->ran);
+        if (err != VX_OK)
+            return err;
+        atomic_fetch_add(&s->expected, 1);
+        await_idle(s->pool);
+        assert_int_equal(vx_fair_pool_clients(s->pool), 0);
+    }
+    return VX_OK;
+}
+
+static void failed_allocations_are_reported(void **state)
+{
+    (void)state;
+    vx_alloc_fail_each(create_once, NULL);
+    submission s = {.pool = new_pool(1, 4, 0)};
+    vx_alloc_fail_each(submit_twice, &s);
+    assert_int_equal(vx_fair_pool_clients(s.pool), 0);
+    vx_fair_pool_destroy(s.pool);
+    assert_int_equal(atomic_load(&s.ran), atomic_load(&s.expected));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(clients_take_turns),
+        cmocka_unit_test(a_crowd_from_one_delays_others_little),
+        cmocka_unit_test(who_comes_back_waits_his_turn),
+        cmocka_unit_test(busy_exactly_at_capacity),
+        cmocka_unit_test(limit_counts_waiting_and_running),
+        cmocka_unit_test(records_return_to_none),
+        cmocka_unit_test(destroy_runs_what_was_taken),
+        cmocka_unit_test(closed_while_shutting_down),
+        cmocka_unit_test(many_submitters_lose_nothing),
+        cmocka_unit_test(bad_arguments_are_refused),
+        cmocka_unit_test(failed_allocations_are_reported),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
