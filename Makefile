@@ -100,7 +100,7 @@ deps:
 
 programs: $(B)/voxlock-cloud $(B)/voxlock ## build voxlock-cloud and voxlock into build/$(MODE)
 plugins: $(PLUGIN_SO)
-tests: programs plugins $(UNIT_BIN) $(CTEST_BIN) $(FUZZ_BIN) $(TOOL_BIN)
+tests: programs plugins $(B)/voxlock-cloud-faults $(UNIT_BIN) $(CTEST_BIN) $(FUZZ_BIN) $(TOOL_BIN)
 tools: $(TOOL_BIN)
 
 $(B)/voxlock-cloud: $(call objs,cloud/main.c) $(SERVICE) $(LIB)
@@ -114,6 +114,16 @@ $(LIB): $(call objs,$(SHARED))
 $(SERVICE): $(call objs,$(filter-out cloud/main.c,$(CLOUD)))
 	@rm -f $@
 	$(AR) rcs $@ $^
+
+# The service with faults on purpose, for tests: the same sources, with VX_FAULTS defined. Settings are the archive's only
+# file that looks at it.
+FAULT_OBJ := $(patsubst %.c,$(B)/obj-faults/%.o,$(CLOUD) shared/base/settings.c)
+$(B)/obj-faults/%.o: %.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -DVX_FAULTS $(call isa_flags,$<) -MMD -MP -c -o $@ $<
+$(B)/obj-faults/cloud/route_openapi.o: $(B)/gen/openapi_json.inc
+$(B)/voxlock-cloud-faults: $(FAULT_OBJ) $(LIB)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_CLOUD) $(LIBS_SHARED)
 
 # Matrix-product back ends that bring a library of their own are loaded only when asked for.
 $(B)/vx_gemm_onednn.so: shared/engine/plugin_onednn.c | deps

@@ -1,27 +1,10 @@
 /* access_log.c - the line per request, in the fields Cloud Logging shows as a request. */
 #include "cloud/access_log.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-#define TRACE_LEN 32
-#define N_FIXED   9
-
-void vx_access_trace(const char *header, char ret_trace[33])
-{
-    ret_trace[0] = '\0';
-    if (!header)
-        return;
-    for (size_t i = 0; i < TRACE_LEN; i++) {
-        if (!isxdigit((unsigned char)header[i]))
-            return;
-    }
-    if (header[TRACE_LEN] != '\0' && header[TRACE_LEN] != '/')
-        return;
-    memcpy(ret_trace, header, TRACE_LEN);
-    ret_trace[TRACE_LEN] = '\0';
-}
+#define MAX_FIELDS 11
 
 /* Our own failures stand out; a client's mistakes are the client's affair. */
 static vx_log_level level_of(const vx_access *access)
@@ -38,7 +21,7 @@ static void write_line(vx_log *log, const vx_access *access)
     char latency[32];
     /* Cloud Logging takes a duration as text of seconds. */
     snprintf(latency, sizeof latency, "%.6fs", access->seconds);
-    const vx_log_field fields[N_FIXED] = {
+    vx_log_field fields[MAX_FIELDS] = {
         vx_f_str("httpRequest.requestMethod", access->method),
         vx_f_str("httpRequest.requestUrl", access->path),
         vx_f_int("httpRequest.status", access->status),
@@ -47,9 +30,31 @@ static void write_line(vx_log *log, const vx_access *access)
         vx_f_str("httpRequest.userAgent", access->user_agent),
         vx_f_str("httpRequest.remoteIp", access->remote_ip),
         vx_f_str("request_id", access->request_id),
-        vx_f_str("logging.googleapis.com/trace", access->trace),
     };
-    vx_log_write(log, level_of(access), "request", fields, access->trace[0] ? N_FIXED : N_FIXED - 1);
+    size_t n = 8;
+    if (access->code)
+        fields[n++] = vx_f_str("code", access->code);
+    if (access->client && access->client[0])
+        fields[n++] = vx_f_str("client", access->client);
+    if (access->trace[0])
+        fields[n++] = vx_f_str("logging.googleapis.com/trace", access->trace);
+    vx_log_write(log, level_of(access), "request", fields, n);
+}
+
+/* Requests that were refused though nothing was wrong with them. */
+static vx_metric *refused(vx_metrics *metrics, const char *code)
+{
+    char label[64];
+    snprintf(label, sizeof label, "reason=\"%s\"", code);
+    return vx_metrics_counter(metrics, "voxlock_refused_total", "Sound requests refused for want of room or a model.",
+                              label);
+}
+
+void vx_access_begin(vx_service *service)
+{
+    static const vx_err reasons[] = {VX_ERR_BUSY, VX_ERR_LIMIT, VX_ERR_CIRCUIT_OPEN, VX_ERR_NOT_READY, VX_ERR_CLOSED};
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        (void)refused(vx_service_metrics(service), vx_err_code(reasons[i]));
 }
 
 /* Paths that clients invent would each become a series: they share one label. */
@@ -63,6 +68,8 @@ static void count(vx_metrics *metrics, const vx_access *access)
     vx_metric_observe(vx_metrics_latency(metrics, "voxlock_request_seconds",
                                          "From the request line to the end of the answer.", labels),
                       access->seconds);
+    if (access->code && (access->status == 429 || access->status == 503))
+        vx_metric_add(refused(metrics, access->code), 1);
 }
 
 void vx_access_write(vx_service *service, const vx_access *access)

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "cloud/service.h"
+#include "cloud/trace.h"
 
 /* A client that went away before it was answered; nginx's number for it, which no client ever sees. */
 #define VX_STATUS_CLIENT_GONE 499
@@ -18,7 +19,10 @@ typedef struct {
     char path[160]; /* as sent, without the query */
     char user_agent[160];
     char remote_ip[64];
-    char trace[33]; /* 32 hex digits, or "" */
+    char origin[128];              /* of a web page that may call, or ""; not logged */
+    char trace[VX_TRACE_NAME_CAP]; /* for Cloud Logging, or "" */
+    const char *client;            /* name of the API key that was used, or "". Static as long as the service */
+    const char *code;              /* of a problem, or NULL. Static */
     const char *request_id;
     const char *route; /* path of the table's row; NULL when none matched. Static */
     bool quiet;        /* success is worth a debug line only */
@@ -27,9 +31,9 @@ typedef struct {
     size_t response_bytes;
 } vx_access;
 
-/* Takes the trace id out of "TRACE/SPAN;o=1" (X-Cloud-Trace-Context). ret_trace is "" when it is not of that form. */
-void vx_access_trace(const char *header, char ret_trace[33]);
-/* Writes the line and updates voxlock_requests_total and voxlock_request_seconds. */
+/* Makes the series that must be there before anything happens: voxlock_refused_total. */
+void vx_access_begin(vx_service *service);
+/* Writes the line and updates voxlock_requests_total, voxlock_request_seconds and voxlock_refused_total. */
 void vx_access_write(vx_service *service, const vx_access *access);
 
 #endif

@@ -2,7 +2,10 @@
 #include "cloud/answer.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "shared/base/base64.h"
 #include "shared/base/json.h"
 
 json_t *vx_answer_rounded(double value)
@@ -10,9 +13,50 @@ json_t *vx_answer_rounded(double value)
     return json_real(round(value * 1e3) / 1e3);
 }
 
-int vx_answer_embedding(json_t *obj, const vx_embedding *embedding)
+vx_err vx_answer_form(const json_t *root, vx_vector_form *ret_form, vx_errinfo *info)
 {
-    int bad = json_object_set_new(obj, "embedding", vx_json_from_floats(embedding->values, (size_t)embedding->dim));
+    const char *name = "float";
+    vx_err err = vx_json_text(root, "encoding_format", false, &name, NULL, info);
+    if (err)
+        return err;
+    if (strcmp(name, "float") != 0 && strcmp(name, "base64") != 0)
+        return vx_errinfo_set(info, VX_ERR_JSON_FIELD, "field 'encoding_format' must be float or base64");
+    *ret_form = strcmp(name, "base64") == 0 ? VX_VECTOR_BASE64 : VX_VECTOR_FLOAT;
+    return VX_OK;
+}
+
+vx_err vx_answer_octets(const vx_embedding *embedding, vx_buf *out)
+{
+    vx_err err = vx_buf_reserve(out, (size_t)embedding->dim * 4);
+    for (int i = 0; !err && i < embedding->dim; i++) {
+        uint32_t bits;
+        memcpy(&bits, &embedding->values[i], sizeof bits);
+        const uint8_t le[4] = {(uint8_t)bits, (uint8_t)(bits >> 8), (uint8_t)(bits >> 16), (uint8_t)(bits >> 24)};
+        err = vx_buf_append(out, le, sizeof le);
+    }
+    return err;
+}
+
+static json_t *base64_vector(const vx_embedding *embedding)
+{
+    vx_buf octets = {0};
+    char text[VX_EMBEDDING_MAX_DIM * 4 * 4 / 3 + 8];
+    json_t *string = NULL;
+    if (!vx_answer_octets(embedding, &octets)) {
+        vx_base64_encode(octets.data, octets.len, text);
+        string = json_string(text);
+        vx_wipe(text, sizeof text);
+    }
+    vx_buf_wipe_done(&octets);
+    return string;
+}
+
+int vx_answer_embedding(json_t *obj, const vx_embedding *embedding, vx_vector_form form)
+{
+    int bad =
+        json_object_set_new(obj, "embedding",
+                            form == VX_VECTOR_BASE64 ? base64_vector(embedding)
+                                                     : vx_json_from_floats(embedding->values, (size_t)embedding->dim));
     return bad | json_object_set_new(obj, "embedding_size", json_integer(embedding->dim));
 }
 
@@ -46,6 +90,15 @@ int vx_answer_audio(json_t *obj, const char *key, const vx_audio *audio)
     return bad | json_object_set_new(obj, key, part);
 }
 
+json_t *vx_answer_breaker(vx_service *service)
+{
+    vx_breaker_view view;
+    vx_inference_breaker_view(vx_service_inference(service), &view);
+    return json_pack("{s:s, s:i, s:I, s:o}", "state", vx_breaker_name(view.state), "failures", view.failures_in_row,
+                     "opened_count", (json_int_t)view.opened_count, "retry_after_seconds",
+                     view.retry_ns ? vx_answer_rounded((double)view.retry_ns / 1e9) : json_null());
+}
+
 int vx_answer_timing(json_t *obj, const vx_request *request, const vx_stage_times *times, double total_ms)
 {
     json_t *part = json_object();
@@ -56,6 +109,14 @@ int vx_answer_timing(json_t *obj, const vx_request *request, const vx_stage_time
         json_object_set_new(part, "queue", vx_answer_rounded(vx_ms_between(request->complete_ns, request->started_ns)));
     bad |= json_object_set_new(part, "total", vx_answer_rounded(total_ms));
     return bad | json_object_set_new(obj, "timing_ms", part);
+}
+
+vx_err vx_answer_server_timing(vx_reply *reply, const vx_request *request, const vx_stage_times *times, double total_ms)
+{
+    return vx_reply_header(reply, "Server-Timing",
+                           "decode;dur=%.3f, features;dur=%.3f, inference;dur=%.3f, queue;dur=%.3f, total;dur=%.3f",
+                           times->decode_ms, times->features_ms, times->inference_ms,
+                           vx_ms_between(request->complete_ns, request->started_ns), total_ms);
 }
 
 vx_err vx_answer_send(vx_reply *reply, json_t *root, int bad)

@@ -59,7 +59,7 @@ static void trim(const char **text, size_t *len)
 static size_t name_len(const char *text, char end)
 {
     size_t len = strspn(text, NAME_CHARS);
-    return text[len] == end && len < VX_AUTH_NAME_CAP ? len : 0;
+    return len < VX_AUTH_NAME_CAP && text[len] == end ? len : 0;
 }
 
 static vx_err add_key(vx_auth *auth, const char *text, size_t len, const place *at)

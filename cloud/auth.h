@@ -1,6 +1,6 @@
 /* auth.h - who may call: bearer tokens (RFC 6750) against the digests in VOXLOCK_API_KEYS.
- * Owns:   the list of names and digests; tokens themselves are never stored. Does not: decide which paths are open, limit
- *         rates, or issue tokens.
+ * Owns:   the list of names and digests; tokens themselves are never stored. Does not: decide which paths are open,
+ *         limit rates, or issue tokens.
  *
  * A key is all or nothing. Nobody is let in yet not allowed something, so 403 has no case here: a request without a
  * usable token and one with an unknown token are both 401, told apart by their WWW-Authenticate.
@@ -22,8 +22,8 @@
 typedef struct vx_auth vx_auth;
 
 /* Reads a value of VOXLOCK_API_KEYS.
- * setting  [in] "name:digest,name:digest", digests being SHA-256 in hex; or "@FILE" with one pair a line, blank lines and
- *               lines that start with '#' left out; or "" for no check at all. Names and digests occur once each
+ * setting  [in] "name:digest,name:digest", digests being SHA-256 in hex; or "@FILE" with one pair a line, blank lines
+ *               and lines that start with '#' left out; or "" for no check at all. Names and digests occur once each
  * Errors   OPTION_VALUE (info says which entry or line, never what it holds; also for a file without keys, or one that
  *          others may read or change), NOT_FOUND, PERMISSION, IO, RANGE (the file), NOMEM */
 VX_MUST_CHECK vx_err vx_auth_create(const char *setting, vx_auth **ret_auth, vx_errinfo *info);

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cloud/auth.h"
 #include "cloud/flight.h"
 #include "cloud/service.h"
 #include "cloud/watchdog.h"
@@ -22,7 +23,12 @@ typedef struct {
     vx_service *service;
     vx_watchdog *dog;
     vx_flight flight;
-    uint64_t max_body, deadline_ns; /* constant */
+    vx_auth *auth;
+    /* Constant. Texts are the options'. */
+    uint64_t max_body, deadline_ns, max_buffered;
+    int forwarded_hops;
+    const char *project, *cors_origins;
+    _Atomic uint64_t buffered; /* bytes that bodies of all exchanges may take now */
 } vx_front;
 
 typedef struct vx_exchange vx_exchange;

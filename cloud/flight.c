@@ -1,7 +1,7 @@
 /* flight.c - the count of requests in flight. */
 #include "cloud/flight.h"
 
-#include "cloud/cond.h"
+#include "shared/base/cond.h"
 
 vx_err vx_flight_init(vx_flight *flight, vx_metric *gauge)
 {

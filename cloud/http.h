@@ -45,6 +45,7 @@ typedef struct {
     vx_buf body;              /* owned; wiped when it was sent */
     const uint8_t *fixed;     /* instead of body: bytes that live as long as the program */
     size_t fixed_len;
+    const char *code;  /* of a problem; NULL otherwise. Static */
     int retry_after_s; /* 0: no such header */
     vx_header headers[VX_REPLY_HEADERS];
     int n_headers;

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "cloud/auth.h"
 #include "cloud/json_wipe.h"
 #include "cloud/server.h"
 #include "cloud/service.h"
@@ -22,11 +23,20 @@ extern char **environ; /* no header declares it there */
 
 static int fail(int status, const vx_errinfo *info, vx_err err)
 {
-    if (info->path[0] && info->line)
-        fprintf(stderr, "voxlock-cloud: %s:%d: %s\n", info->path, info->line, vx_errinfo_text(info, err));
-    else
-        fprintf(stderr, "voxlock-cloud: %s\n", vx_errinfo_text(info, err));
+    char line[VX_ERRINFO_LINE];
+    vx_errinfo_line(info, err, line, sizeof line);
+    dprintf(STDERR_FILENO, "voxlock-cloud: %s\n", line);
     return status;
+}
+
+/* The MP3 decoder below libsndfile prints what is wrong with a recording, and a client could so write into our log. The
+ * stream goes, the descriptor stays: for our own lines, and for what the C library says of a crash. stderr is a variable
+ * in glibc and on macOS. */
+static void mute_libraries(void)
+{
+    FILE *nowhere = fopen("/dev/null", "w");
+    if (nowhere)
+        stderr = nowhere;
 }
 
 static int print_help(void)
@@ -35,7 +45,8 @@ static int print_help(void)
     vx_err err = vx_options_help(VX_FOR_CLOUD, &text);
     if (!err) {
         printf("voxlock-cloud " VX_VERSION " - speaker embeddings over HTTP\n\n"
-               "usage: voxlock-cloud [settings]\n\n"
+               "usage: voxlock-cloud [settings]\n"
+               "       voxlock-cloud hash-key NAME   a token on standard input to an entry of VOXLOCK_API_KEYS\n\n"
                "Every setting is a flag, an environment variable, or a line of the file that --config names.\n"
                "GET /openapi.json describes the interface.\n\n%.*s",
                (int)text.len, (const char *)text.data);
@@ -59,6 +70,22 @@ static bool is_asking(int argc, char **argv, int *ret_status)
         }
     }
     return false;
+}
+
+/* The token comes by standard input: an argument would stay in the shell's history and show in ps. */
+static int hash_key(const char *name)
+{
+    char token[512] = "", pair[VX_AUTH_PAIR_CAP];
+    vx_errinfo info = {0};
+    if (!fgets(token, sizeof token, stdin))
+        token[0] = '\0';
+    token[strcspn(token, "\r\n")] = '\0';
+    vx_err err = vx_auth_pair(name, token, pair, &info);
+    vx_wipe(token, sizeof token);
+    if (err)
+        return fail(EXIT_SETTINGS, &info, err);
+    puts(pair);
+    return 0;
 }
 
 static vx_err open_log(const vx_options *options, vx_log **ret_log)
@@ -108,7 +135,7 @@ static int serve(const vx_options *options, vx_log *log, const sigset_t *signals
         return fail(err == VX_ERR_OPTION_VALUE ? EXIT_SETTINGS : EXIT_CANNOT_RUN, &info, err);
     err = vx_server_start(service, &server, &port, &info);
     if (err) {
-        status = fail(EXIT_CANNOT_RUN, &info, err);
+        status = fail(err == VX_ERR_OPTION_VALUE ? EXIT_SETTINGS : EXIT_CANNOT_RUN, &info, err);
         goto out;
     }
     VX_LOG(log, VX_LOG_INFO, "listening", vx_f_int("port", port), vx_f_str("version", VX_VERSION));
@@ -131,6 +158,8 @@ int main(int argc, char **argv)
     int status = 0;
     if (is_asking(argc, argv, &status))
         return status;
+    if (argc == 3 && strcmp(argv[1], "hash-key") == 0)
+        return hash_key(argv[2]);
     vx_json_wipe_install();
 
     /* Blocked before any thread exists, so that every thread inherits it and only sigwait takes them. */
@@ -161,6 +190,7 @@ int main(int argc, char **argv)
         goto out;
     }
     raise_file_limit(options, log);
+    mute_libraries();
     status = serve(options, log, &signals);
 out:
     vx_log_destroy(log);

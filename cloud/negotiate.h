@@ -15,9 +15,9 @@
  * or longer than 32 elements rules nothing out: 0. */
 int vx_negotiate_type(const char *accept, const char *const *offers, int n_offers);
 
-/* The same for content codings ("gzip", "identity"). identity is acceptable unless the client says q=0 to it, or to "*"
- * without naming it, and comes last where the client does not name it. x-gzip is gzip. A header that is absent or not of
- * its grammar asks for no coding. Returns an index; NONE only when nothing offered is acceptable. */
+/* The same for content codings ("gzip", "identity"). identity is acceptable unless the client says q=0 to it, or to
+ * "*" without naming it, and comes last where the client does not name it. x-gzip is gzip. A header that is absent or
+ * not of its grammar asks for no coding. Returns an index; NONE only when nothing offered is acceptable. */
 int vx_negotiate_coding(const char *accept_encoding, const char *const *offers, int n_offers);
 
 typedef enum {

@@ -113,9 +113,10 @@ void vx_problem_reply(vx_reply *reply, const char *request_id, vx_err err, const
     const err_row *row = row_of(err);
     int status = row ? row->status : 500;
     const char *title = vx_err_sentence(row ? told(err, info) : VX_ERR_INTERNAL);
-    fill(reply, status,
-         problem_json(request_id, status, vx_problem_code(err, info), title, vx_problem_detail(err, info)));
-    reply->retry_after_s = row ? row->retry_after_s : 0;
+    const char *code = vx_problem_code(err, info);
+    fill(reply, status, problem_json(request_id, status, code, title, vx_problem_detail(err, info)));
+    reply->code = code;
+    reply->retry_after_s = !row ? 0 : info && info->retry_s > 0 ? info->retry_s : row->retry_after_s;
 }
 
 void vx_problem_fault(vx_reply *reply, const char *request_id, vx_fault fault, const char *detail)

@@ -1,4 +1,6 @@
-/* route_batch.c - POST /api/ml/batch_embedding: up to 64 recordings, each answered on its own.
+/* route_batch.c - POST /api/ml/batch_embedding: up to 64 recordings, each answered on its own; and
+ * POST /api/ml/prepopulate: the same work, answered without the vectors, so that later requests find them in memory.
+ * It takes audio only: an embedding for a hash would let one caller choose what another is told.
  * The items run one after the other on one worker: a batch is one request in the queue and gets one core, so that it
  * cannot crowd out the clients that send single clips.
  */
@@ -21,12 +23,16 @@ typedef struct {
     vx_stage_times times;
     vx_engine_info engine;
     bool rich;
+    bool populate; /* answers say whether, not what */
+    vx_vector_form form;
+    size_t n_cached, n_computed, n_failed;
     json_t *answers; /* items, or embeddings */
     json_t *errors;  /* beside embeddings */
 } batch;
 
 /* One item to an embedding. `item` is base64 text in the older form, an object in the rich one. */
-static vx_err embed_item(batch *b, const json_t *item, vx_audio *audio, vx_embedding *ret_embedding, vx_errinfo *info)
+static vx_err embed_item(batch *b, const json_t *item, vx_audio *audio, vx_embedding *ret_embedding, bool *ret_cached,
+                         vx_errinfo *info)
 {
     vx_audio_hint hint = b->hint;
     vx_err err = vx_now_ns() >= b->request->deadline_ns ? VX_ERR_DEADLINE : VX_OK;
@@ -43,7 +49,11 @@ static vx_err embed_item(batch *b, const json_t *item, vx_audio *audio, vx_embed
                                    audio, &b->times, info);
     }
     if (!err)
-        err = vx_service_embed(b->service, audio, b->request->deadline_ns, ret_embedding, &b->times, info);
+        err = vx_service_embed(b->service, audio, b->request->deadline_ns, NULL, ret_embedding, &b->times, ret_cached,
+                               info);
+    b->n_failed += err != VX_OK;
+    b->n_cached += !err && *ret_cached;
+    b->n_computed += !err && !*ret_cached;
     return err;
 }
 
@@ -57,21 +67,20 @@ static int set_failure(json_t *obj, const char *detail_key, vx_err err, const vx
 }
 
 /* embeddings[i] and errors[i]: one of the two is null. */
-static int answer_plain(json_t *embeddings, json_t *errors, vx_err err, const vx_embedding *embedding,
-                        const vx_errinfo *info)
+static int answer_plain(const batch *b, vx_err err, const vx_embedding *embedding, const vx_errinfo *info)
 {
     if (!err) {
-        int bad = json_array_append_new(embeddings, vx_json_from_floats(embedding->values, (size_t)embedding->dim));
-        return bad | json_array_append_new(errors, json_null());
+        int bad = json_array_append_new(b->answers, vx_json_from_floats(embedding->values, (size_t)embedding->dim));
+        return bad | json_array_append_new(b->errors, json_null());
     }
     json_t *failure = json_object();
     int bad = set_failure(failure, "detail", err, info);
-    bad |= json_array_append_new(errors, failure);
-    return bad | json_array_append_new(embeddings, json_null());
+    bad |= json_array_append_new(b->errors, failure);
+    return bad | json_array_append_new(b->answers, json_null());
 }
 
-static int answer_rich(json_t *items, json_t *item, vx_err err, const vx_audio *audio, const vx_embedding *embedding,
-                       const vx_errinfo *info)
+static int answer_rich(const batch *b, json_t *item, vx_err err, const vx_audio *audio, const vx_embedding *embedding,
+                       bool cached, const vx_errinfo *info)
 {
     json_t *id = json_object_get(item, "id");
     json_t *answer = json_object();
@@ -80,19 +89,13 @@ static int answer_rich(json_t *items, json_t *item, vx_err err, const vx_audio *
     if (err) {
         bad |= set_failure(answer, "error", err, info);
     } else {
-        bad |= vx_answer_embedding(answer, embedding);
-        bad |= json_object_set_new(answer, "cached", json_false());
+        if (!b->populate)
+            bad |= vx_answer_embedding(answer, embedding, b->form);
+        bad |= json_object_set_new(answer, "cached", json_boolean(cached));
         bad |= json_object_set_new(answer, "error", json_null());
         bad |= vx_answer_audio(answer, "audio", audio);
     }
-    return bad | json_array_append_new(items, answer);
-}
-
-static int answer_item(const batch *b, json_t *item, vx_err err, const vx_audio *audio, const vx_embedding *embedding,
-                       const vx_errinfo *info)
-{
-    return b->rich ? answer_rich(b->answers, item, err, audio, embedding, info)
-                   : answer_plain(b->answers, b->errors, err, embedding, info);
+    return bad | json_array_append_new(b->answers, answer);
 }
 
 /* Runs every item; fails only when memory is out or the service shuts down. */
@@ -104,10 +107,13 @@ static vx_err run_items(batch *b, const json_t *list)
         vx_audio audio = {0};
         vx_embedding embedding = {0};
         vx_errinfo info = {0};
-        vx_err err = embed_item(b, item, &audio, &embedding, &info);
+        bool cached = false;
+        vx_err err = embed_item(b, item, &audio, &embedding, &cached, &info);
+        int bad = b->rich || b->populate ? answer_rich(b, item, err, &audio, &embedding, cached, &info)
+                                         : answer_plain(b, err, &embedding, &info);
         if (err == VX_ERR_CLOSED)
             fatal = err;
-        else if (answer_item(b, item, err, &audio, &embedding, &info))
+        else if (bad)
             fatal = VX_ERR_NOMEM;
         vx_audio_done(&audio);
         vx_embedding_wipe(&embedding);
@@ -142,10 +148,16 @@ static vx_err answer(const batch *b, vx_reply *reply)
     vx_model_digest_text(&manifest->digest, digest);
     json_t *root = json_object();
     int bad = json_object_set_new(root, "success", json_true());
-    bad |= json_object_set(root, b->rich ? "items" : "embeddings", b->answers);
-    if (!b->rich)
+    bad |= json_object_set(root, b->rich || b->populate ? "items" : "embeddings", b->answers);
+    if (b->populate) {
+        bad |= json_object_set_new(root, "computed", json_integer((json_int_t)b->n_computed));
+        bad |= json_object_set_new(root, "cached", json_integer((json_int_t)b->n_cached));
+        bad |= json_object_set_new(root, "failed", json_integer((json_int_t)b->n_failed));
+    } else if (!b->rich) {
         bad |= json_object_set(root, "errors", b->errors);
-    bad |= json_object_set_new(root, "embedding_size", json_integer(manifest->dim));
+    }
+    if (!b->populate)
+        bad |= json_object_set_new(root, "embedding_size", json_integer(manifest->dim));
     bad |= json_object_set_new(root, "processing_time_ms", vx_answer_rounded(total_ms));
     bad |= json_object_set_new(root, "error", json_null());
     bad |= json_object_set_new(root, "model", json_string(digest));
@@ -153,12 +165,13 @@ static vx_err answer(const batch *b, vx_reply *reply)
     bad |= vx_answer_engine(root, &b->engine);
     bad |= vx_answer_timing(root, b->request, &b->times, total_ms);
     bad |= json_object_set_new(root, "request_id", json_string(b->request->id));
-    return vx_answer_send(reply, root, bad);
+    vx_err err = vx_answer_send(reply, root, bad);
+    return err ? err : vx_answer_server_timing(reply, b->request, &b->times, total_ms);
 }
 
-vx_err vx_route_batch(vx_service *service, const vx_request *request, vx_reply *reply, vx_errinfo *info)
+static vx_err run(vx_service *service, const vx_request *request, bool populate, vx_reply *reply, vx_errinfo *info)
 {
-    batch b = {.service = service, .request = request};
+    batch b = {.service = service, .request = request, .populate = populate};
     vx_service_view view;
     const json_t *list = NULL;
     json_t *root = NULL;
@@ -167,6 +180,8 @@ vx_err vx_route_batch(vx_service *service, const vx_request *request, vx_reply *
         err = find_list(&b, root, &list, info);
     if (!err)
         err = vx_audio_hint_json(root, "format", "sample_rate", vx_audio_hint_default(), &b.hint, info);
+    if (!err)
+        err = vx_answer_form(root, &b.form, info);
     /* A service without a model fails the request, not 64 items one by one. */
     if (!err)
         err = vx_service_wait_ready(service, request->deadline_ns, info);
@@ -184,4 +199,14 @@ out:
     json_decref(b.answers);
     json_decref(b.errors);
     return err;
+}
+
+vx_err vx_route_batch(vx_service *service, const vx_request *request, vx_reply *reply, vx_errinfo *info)
+{
+    return run(service, request, false, reply, info);
+}
+
+vx_err vx_route_prepopulate(vx_service *service, const vx_request *request, vx_reply *reply, vx_errinfo *info)
+{
+    return run(service, request, true, reply, info);
 }

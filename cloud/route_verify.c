@@ -1,15 +1,10 @@
 /* route_verify.c - POST /api/ml/speaker_verify: is this the voice of that reference? */
-#include <math.h>
-#include <string.h>
-
 #include "cloud/answer.h"
 #include "cloud/audio_input.h"
+#include "cloud/reference.h"
 #include "cloud/routes.h"
 #include "shared/base/clock.h"
 #include "shared/base/json.h"
-
-/* Below this length a vector has no direction to compare; real embeddings are at least 1e3 times longer. */
-#define MIN_NORM 1e-6
 
 static bool given(const json_t *root, const char *key)
 {
@@ -24,44 +19,6 @@ static vx_err one_reference(const json_t *root, vx_errinfo *info)
     return VX_OK;
 }
 
-/* A reference that says which model made it is held to that. */
-static vx_err check_model(const json_t *root, const vx_manifest *manifest, vx_errinfo *info)
-{
-    const char *text = NULL;
-    vx_model_digest digest;
-    vx_err err = vx_json_text(root, "reference_model", false, &text, NULL, info);
-    if (err || !text)
-        return err;
-    if (vx_model_digest_parse(text, &digest))
-        return vx_errinfo_set(info, VX_ERR_JSON_FIELD, "field 'reference_model' must be sha256: and 64 hex digits");
-    if (vx_model_digest_equal(&digest, &manifest->digest))
-        return VX_OK;
-    char ours[VX_DIGEST_TEXT];
-    vx_model_digest_text(&manifest->digest, ours);
-    return vx_errinfo_set(info, VX_ERR_MODEL_MISMATCH,
-                          "the reference was made by another model; this service runs %s: enrol the speaker again",
-                          ours);
-}
-
-static vx_err reference_from_numbers(const json_t *root, const vx_manifest *manifest, vx_embedding *ret,
-                                     vx_errinfo *info)
-{
-    float raw[VX_EMBEDDING_MAX_DIM];
-    size_t dim = (size_t)manifest->dim;
-    vx_err err = vx_json_floats(json_object_get(root, "reference_embedding"), "reference_embedding", dim, raw, info);
-    if (err)
-        return err;
-    double sum = 0;
-    for (size_t i = 0; i < dim; i++)
-        sum += (double)raw[i] * (double)raw[i];
-    if (sqrt(sum) < MIN_NORM)
-        err = vx_errinfo_set(info, VX_ERR_JSON_FIELD, "reference_embedding is all zeros and has no direction");
-    else
-        err = vx_embedding_from_raw(&manifest->digest, raw, manifest->dim, ret);
-    vx_wipe(raw, sizeof raw);
-    return err;
-}
-
 static vx_err reference_from_audio(vx_service *service, const vx_request *request, const json_t *root,
                                    vx_audio_hint hint, vx_embedding *ret, vx_stage_times *times, vx_errinfo *info)
 {
@@ -70,7 +27,7 @@ static vx_err reference_from_audio(vx_service *service, const vx_request *reques
     if (!err)
         err = vx_audio_from_field(service, root, "reference_audio", hint, &audio, times, info);
     if (!err)
-        err = vx_service_embed(service, &audio, request->deadline_ns, ret, times, info);
+        err = vx_service_embed(service, &audio, request->deadline_ns, NULL, ret, times, &(bool){false}, info);
     vx_audio_done(&audio);
     return err;
 }
@@ -94,7 +51,8 @@ static vx_err answer(vx_reply *reply, const vx_request *request, const vx_engine
     bad |= vx_answer_audio(root, "audio", audio);
     bad |= vx_answer_timing(root, request, times, total_ms);
     bad |= json_object_set_new(root, "request_id", json_string(request->id));
-    return vx_answer_send(reply, root, bad);
+    vx_err err = vx_answer_send(reply, root, bad);
+    return err ? err : vx_answer_server_timing(reply, request, times, total_ms);
 }
 
 /* Everything that needs no model is checked first, so that a bad request is told so while the model still loads. */
@@ -105,6 +63,7 @@ static vx_err verify(vx_service *service, const vx_request *request, const json_
     vx_audio_hint hint = vx_audio_hint_default();
     vx_service_view view;
     double similarity;
+    bool cached = false;
     vx_err err = one_reference(root, info);
     if (!err)
         err = vx_audio_hint_json(root, "format", "sample_rate", hint, &hint, info);
@@ -120,13 +79,14 @@ static vx_err verify(vx_service *service, const vx_request *request, const json_
     double threshold = manifest->threshold;
     err = vx_json_real(root, "threshold", false, -1, 1, &threshold, info);
     if (!err)
-        err = check_model(root, manifest, info);
+        err = vx_reference_model(root, "reference_model", manifest, info);
     if (!err && given(root, "reference_embedding"))
-        err = reference_from_numbers(root, manifest, reference, info);
+        err = vx_reference_vector(json_object_get(root, "reference_embedding"), "reference_embedding", manifest,
+                                  reference, info);
     else if (!err)
         err = reference_from_audio(service, request, root, hint, reference, &times, info);
     if (!err)
-        err = vx_service_embed(service, audio, request->deadline_ns, probe, &times, info);
+        err = vx_service_embed(service, audio, request->deadline_ns, NULL, probe, &times, &cached, info);
     if (!err)
         err = vx_embedding_cosine(probe, reference, &similarity);
     if (!err)

@@ -7,16 +7,22 @@
 #include "cloud/problem.h"
 #include "shared/base/clock.h"
 
+/* path, method, handler, accepts, on_worker, open, quiet */
 static const vx_route ROUTES[] = {
-    {"/api/ml/speaker_embedding", "POST", vx_route_embedding, VX_BODY_JSON | VX_BODY_RAW, true, false},
-    {"/api/ml/speaker_verify", "POST", vx_route_verify, VX_BODY_JSON, true, false},
-    {"/api/ml/batch_embedding", "POST", vx_route_batch, VX_BODY_JSON, true, false},
-    {"/health", "GET", vx_route_health, VX_BODY_NONE, false, true},
-    {"/health/live", "GET", vx_route_live, VX_BODY_NONE, false, true},
-    {"/api/ml/health", "GET", vx_route_ml_health, VX_BODY_NONE, false, true},
-    {"/status", "GET", vx_route_status, VX_BODY_NONE, false, false},
-    {"/metrics", "GET", vx_route_metrics, VX_BODY_NONE, false, true},
-    {"/openapi.json", "GET", vx_route_openapi, VX_BODY_NONE, false, false},
+    {"/api/ml/speaker_embedding", "POST", vx_route_embedding, VX_BODY_JSON | VX_BODY_RAW, true, false, false},
+    {"/api/ml/speaker_verify", "POST", vx_route_verify, VX_BODY_JSON, true, false, false},
+    {"/api/ml/speaker_identify", "POST", vx_route_identify, VX_BODY_JSON, true, false, false},
+    {"/api/ml/batch_embedding", "POST", vx_route_batch, VX_BODY_JSON, true, false, false},
+    {"/api/ml/prepopulate", "POST", vx_route_prepopulate, VX_BODY_JSON, true, false, false},
+    {"/api/ml/prewarm", "GET", vx_route_prewarm, VX_BODY_NONE, true, false, false},
+    {"/api/ml/prewarm", "POST", vx_route_prewarm, VX_BODY_NONE, true, false, false},
+    {"/health", "GET", vx_route_health, VX_BODY_NONE, false, true, true},
+    {"/health/live", "GET", vx_route_live, VX_BODY_NONE, false, true, true},
+    {"/api/ml/health", "GET", vx_route_ml_health, VX_BODY_NONE, false, true, true},
+    {"/status", "GET", vx_route_status, VX_BODY_NONE, false, false, false},
+    {"/startup-diagnostics", "GET", vx_route_diagnostics, VX_BODY_NONE, false, false, false},
+    {"/metrics", "GET", vx_route_metrics, VX_BODY_NONE, false, false, true},
+    {"/openapi.json", "GET", vx_route_openapi, VX_BODY_NONE, false, false, false},
 };
 #define N_ROUTES (sizeof ROUTES / sizeof ROUTES[0])
 

@@ -19,13 +19,18 @@ typedef struct {
     vx_handler *handler;
     unsigned accepts; /* vx_body_kind bits; 0: a body is read and dropped */
     bool on_worker;   /* false: cheap enough for the I/O thread, so that it answers under any load */
+    bool open;        /* answered without a key */
     bool quiet;       /* probes: success is logged at debug level */
 } vx_route;
 
-/* route_embedding.c, route_verify.c, route_batch.c */
-vx_handler vx_route_embedding, vx_route_verify, vx_route_batch;
-/* route_info.c */
-vx_handler vx_route_health, vx_route_ml_health, vx_route_live, vx_route_status, vx_route_metrics;
+/* route_embedding.c, route_verify.c, route_identify.c, route_batch.c */
+vx_handler vx_route_embedding, vx_route_verify, vx_route_identify, vx_route_batch, vx_route_prepopulate;
+/* route_health.c */
+vx_handler vx_route_health, vx_route_ml_health, vx_route_live;
+/* route_status.c */
+vx_handler vx_route_status, vx_route_diagnostics, vx_route_metrics;
+/* route_prewarm.c */
+vx_handler vx_route_prewarm;
 /* route_openapi.c */
 vx_handler vx_route_openapi;
 

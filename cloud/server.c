@@ -10,8 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cloud/access_log.h"
 #include "cloud/exchange.h"
 #include "cloud/listen.h"
+#include "cloud/trace.h"
 #include "shared/base/clock.h"
 
 /* Request line and headers must fit, and pieces of the body come in up to half this size: 2,000 connections cost
@@ -108,12 +110,27 @@ static vx_err start_watchdog(vx_server *server, const vx_options *options)
     return vx_watchdog_create(limit_ms, &server->front.dog);
 }
 
+static vx_err read_settings(vx_front *front, const vx_options *options, vx_errinfo *info)
+{
+    front->max_body = (uint64_t)vx_option_int(options, "VOXLOCK_MAX_BODY");
+    front->deadline_ns = (uint64_t)vx_option_int(options, "VOXLOCK_DEADLINE_MS") * 1000000u;
+    front->max_buffered = (uint64_t)vx_option_int(options, "VOXLOCK_MAX_BUFFERED");
+    front->forwarded_hops = (int)vx_option_int(options, "VOXLOCK_FORWARDED_HOPS");
+    front->project = vx_option_text(options, "VOXLOCK_GCP_PROJECT");
+    front->cors_origins = vx_option_text(options, "VOXLOCK_CORS_ORIGINS");
+    vx_err err = vx_trace_check_project(front->project, info);
+    if (!err)
+        err = vx_auth_create(vx_option_text(options, "VOXLOCK_API_KEYS"), &front->auth, info);
+    return err;
+}
+
 static vx_err start_flight(vx_server *server)
 {
     vx_metric *gauge = vx_metrics_gauge(vx_service_metrics(server->front.service), "voxlock_in_flight",
                                         "Requests whose headers have arrived and that are not answered.", "");
     vx_err err = vx_flight_init(&server->front.flight, gauge);
     server->has_flight = !err;
+    vx_access_begin(server->front.service);
     return err;
 }
 
@@ -126,9 +143,9 @@ vx_err vx_server_start(vx_service *service, vx_server **ret_server, int *ret_por
         return VX_ERR_NOMEM;
     server->front.service = service;
     server->listen_fd = -1;
-    server->front.max_body = (uint64_t)vx_option_int(options, "VOXLOCK_MAX_BODY");
-    server->front.deadline_ns = (uint64_t)vx_option_int(options, "VOXLOCK_DEADLINE_MS") * 1000000u;
-    vx_err err = start_flight(server);
+    vx_err err = read_settings(&server->front, options, info);
+    if (!err)
+        err = start_flight(server);
     if (!err)
         err = vx_listen(vx_option_text(options, "VOXLOCK_BIND"), (int)vx_option_int(options, "PORT"),
                         &server->listen_fd, &port, info);
@@ -175,5 +192,6 @@ void vx_server_destroy(vx_server *server)
         close(server->listen_fd);
     if (server->has_flight)
         vx_flight_done(&server->front.flight);
+    vx_auth_destroy(server->front.auth);
     free(server);
 }

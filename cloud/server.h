@@ -12,7 +12,8 @@ typedef struct vx_server vx_server;
 /* Listens and answers at once; limits come from the service's options.
  * service  [borrow] must outlive the server
  * ret_port [out] the port in use
- * Errors   IO (info says why it cannot listen), NOMEM, INTERNAL */
+ * Errors   OPTION_VALUE and those of vx_auth_create (info names the setting), IO (info says why it cannot listen), NOMEM,
+ *          INTERNAL */
 VX_MUST_CHECK vx_err vx_server_start(vx_service *service, vx_server **ret_server, int *ret_port, vx_errinfo *info);
 
 /* Refuses new connections and answers what has arrived, each answer with Connection: close. Returns when nothing is in

@@ -27,8 +27,8 @@ VX_MUST_CHECK bool vx_trace_read(const char *traceparent, const char *cloud_cont
 
 /* Checks a value of VOXLOCK_GCP_PROJECT: "", or a project's id or number. Errors: OPTION_VALUE. */
 VX_MUST_CHECK vx_err vx_trace_check_project(const char *project, vx_errinfo *info);
-/* The text for the log field logging.googleapis.com/trace: "projects/PROJECT/traces/ID", which Cloud Logging links to the
- * trace, or the bare id where project (checked as above) is "". */
+/* The text for the log field logging.googleapis.com/trace: "projects/PROJECT/traces/ID", which Cloud Logging links to
+ * the trace, or the bare id where project (checked as above) is "". */
 void vx_trace_name(const vx_trace *trace, const char *project, char ret_name[VX_TRACE_NAME_CAP]);
 
 #endif

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "cloud/cond.h"
 #include "cloud/problem.h"
 #include "shared/base/clock.h"
+#include "shared/base/cond.h"
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* macOS: the program ignores SIGPIPE */

@@ -8,7 +8,7 @@
 #include "shared/audio/decode.h"
 #include "shared/base/bytes.h"
 #include "shared/base/file.h"
-#include "shared/engine/model_folder.h"
+#include "shared/engine/engine_settings.h"
 
 /* A minute of 8-channel float audio at 192 kHz is 369 MB; nothing larger can be accepted anyway. */
 #define MAX_FILE_BYTES ((size_t)384 << 20)
@@ -52,35 +52,18 @@ int vx_cmd_fail(const char *what, vx_err err, const vx_errinfo *info)
     return vx_exit_code(err);
 }
 
-/* "auto" or a level by name. */
-static vx_err isa_setting(const char *name, vx_isa *ret_isa, vx_errinfo *info)
-{
-    vx_isa isa = vx_isa_best();
-    if (strcmp(name, "auto") != 0)
-        for (isa = VX_ISA_SCALAR; isa <= VX_ISA_AVX512 && strcmp(vx_isa_name(isa), name) != 0; isa++)
-            ;
-    if (isa > VX_ISA_AVX512 || !vx_isa_available(isa))
-        return vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "VOXLOCK_ISA=%s: this machine cannot run it; its best is %s",
-                              name, vx_isa_name(vx_isa_best()));
-    *ret_isa = isa;
-    return VX_OK;
-}
-
 vx_err vx_cmd_open_engine(const vx_options *options, vx_engine **ret_engine, vx_errinfo *info)
 {
     char folder[PATH_MAX];
-    vx_engine_options engine = vx_engine_options_default();
-    engine.strategy = vx_option_text(options, "ECAPA_PREFERRED_STRATEGY");
-    engine.gemm = vx_option_text(options, "VOXLOCK_GEMM");
+    vx_engine_options engine;
+    vx_err err = vx_engine_settings(options, &engine, folder, sizeof folder, info);
+    if (err != VX_OK)
+        return err;
+    /* A command has the machine for its one clip. */
     engine.threads = (int)vx_option_int(options, "VOXLOCK_THREADS");
     if (engine.threads == 0)
         engine.threads = vx_cpu_count();
-    vx_err err = isa_setting(vx_option_text(options, "VOXLOCK_ISA"), &engine.isa, info);
-    if (err == VX_OK)
-        err = vx_model_folder(vx_option_text(options, "ECAPA_CACHE_DIR"), folder, sizeof folder, info);
-    if (err == VX_OK)
-        err = vx_engine_open(folder, &engine, ret_engine, info);
-    return err;
+    return vx_engine_open(folder, &engine, ret_engine, info);
 }
 
 vx_err vx_cmd_embed_file(vx_engine *engine, const char *path, vx_embedding *ret_embedding, vx_audio *ret_audio,

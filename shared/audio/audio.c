@@ -15,7 +15,8 @@ void vx_audio_done(vx_audio *audio)
 {
     if (!audio)
         return;
-    vx_wipe(audio->samples, audio->n * sizeof *audio->samples);
+    if (audio->samples) /* measures alone have none */
+        vx_wipe(audio->samples, audio->n * sizeof *audio->samples);
     free(audio->samples);
     *audio = (vx_audio){0};
 }

@@ -21,7 +21,7 @@
 #define VX_AUDIO_SILENT_DBFS (-75.0)
 
 typedef struct {
-    float *samples; /* [n] 16 kHz mono, full scale 1.0; owned */
+    float *samples; /* [n] 16 kHz mono, full scale 1.0; owned; NULL where only the measures are kept */
     size_t n;
     int source_rate; /* Hz, before resampling */
     int source_channels;

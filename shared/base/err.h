@@ -72,6 +72,7 @@ typedef struct {
     vx_err code;
     int64_t offset; /* byte offset in the input, or -1 */
     int line;       /* line in a text file, or 0 */
+    int retry_s;    /* seconds after which trying again makes sense, or 0 when nobody knows */
     char path[256]; /* file concerned, or "" */
     char text[256]; /* one sentence for the person who must mend it; never holds a secret */
 } vx_errinfo;

@@ -99,7 +99,7 @@ static vx_err damaged(const inflation *f, vx_errinfo *info)
  * whether there is more. */
 static vx_err inflate_some(inflation *f, int *ret_status)
 {
-    uint8_t probe;
+    uint8_t probe = 0;
     vx_buf *out = f->out;
     size_t room = least(out->cap, f->end) - out->len;
 

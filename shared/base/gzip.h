@@ -15,7 +15,7 @@
  * in      [in]  n bytes; NULL with 0 is fine, and is cut off
  * max_out [in]  most bytes that may come out; a smaller limit of ret goes before it
  * ret     [in,out] appended to; unchanged on failure, what was written behind its content is wiped
- * Memory   ret grows to at most max_out bytes more and never before the input could fill them; zlib takes 50 KiB
+ * Memory   ret grows to at most max_out bytes more and never before the input could fill them; zlib takes 40 KiB
  * Errors   GZIP (damaged, cut off, or followed by something else; info has the offset), RANGE (more than max_out would
  *          come out; noticed at the first byte too many), NOMEM */
 VX_MUST_CHECK vx_err vx_gzip_inflate(const void *in, size_t n, size_t max_out, vx_buf *ret, vx_errinfo *info);

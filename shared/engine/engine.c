@@ -10,7 +10,7 @@
 #include "shared/base/clock.h"
 #include "shared/engine/strategy.h"
 
-/* Every strategy of this build, in the order in which auto falls back. */
+/* Every strategy of this build, in the order in which it falls back. */
 static const vx_strategy *const strategies[] = {&vx_strategy_native};
 enum { N_STRATEGIES = sizeof strategies / sizeof *strategies };
 
@@ -19,7 +19,8 @@ struct vx_engine {
     const vx_strategy *strategy;
     vx_strategy_state *state;
     double load_ms;
-    char reason[128];
+    bool degraded;
+    char reason[256];
 };
 
 vx_engine_options vx_engine_options_default(void)
@@ -27,26 +28,60 @@ vx_engine_options vx_engine_options_default(void)
     return (vx_engine_options){.strategy = "auto", .gemm = "auto", .threads = 1, .isa = vx_isa_best()};
 }
 
-static vx_err choose(vx_engine *engine, const char *folder, const char *wanted, vx_errinfo *info)
+static bool is_auto(const char *name)
 {
-    const bool automatic = !wanted || strcmp(wanted, "auto") == 0;
-    bool known = automatic;
+    return !name || strcmp(name, "auto") == 0;
+}
+
+static const vx_strategy *find_strategy(const char *name)
+{
+    for (size_t i = 0; i < N_STRATEGIES; i++)
+        if (strcmp(strategies[i]->name, name) == 0)
+            return strategies[i];
+    return NULL;
+}
+
+static vx_err open_strategy(vx_engine *engine, const char *folder, const char *name, const vx_engine_options *options,
+                            vx_errinfo *info)
+{
+    const vx_strategy *strategy = find_strategy(name);
+    if (!strategy)
+        return vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "this build has no strategy '%s'; use auto or native", name);
+    if (!vx_manifest_artefact(&engine->manifest, name))
+        return vx_errinfo_set_at(info, VX_ERR_MODEL_MISSING, folder, -1, 0,
+                                 "the manifest lists no artefact for strategy '%s'", name);
+    vx_err err = strategy->open(folder, &engine->manifest, options, &engine->state, info);
+    if (err == VX_OK)
+        engine->strategy = strategy;
+    return err;
+}
+
+/* What was asked for, and nothing else. */
+static vx_err open_wanted(vx_engine *engine, const char *folder, const vx_engine_options *options, vx_errinfo *info)
+{
+    const bool automatic = is_auto(options->strategy);
+    snprintf(engine->reason, sizeof engine->reason, "%s",
+             automatic ? "auto: the first strategy of this build that the folder has"
+                       : "asked for by ECAPA_PREFERRED_STRATEGY");
+    return open_strategy(engine, folder, automatic ? strategies[0]->name : options->strategy, options, info);
+}
+
+/* Whatever opens: each strategy in turn, with the built-in products. cause is why it came to this. */
+static vx_err open_other(vx_engine *engine, const char *folder, const vx_engine_options *options, vx_err cause,
+                         const vx_errinfo *cause_info)
+{
+    vx_engine_options plain = *options;
+    plain.gemm = "auto";
     for (size_t i = 0; i < N_STRATEGIES; i++) {
-        if (!automatic && strcmp(strategies[i]->name, wanted) != 0)
+        vx_errinfo ignored = {0};
+        if (open_strategy(engine, folder, strategies[i]->name, &plain, &ignored) != VX_OK)
             continue;
-        known = true;
-        if (!vx_manifest_artefact(&engine->manifest, strategies[i]->name))
-            continue;
-        engine->strategy = strategies[i];
-        snprintf(engine->reason, sizeof engine->reason, "%s",
-                 automatic ? "auto: the only strategy of this build that the folder has an artefact for"
-                           : "asked for by ECAPA_PREFERRED_STRATEGY");
+        engine->degraded = true;
+        snprintf(engine->reason, sizeof engine->reason, "fell back to %s: %.200s", engine->strategy->name,
+                 vx_errinfo_text(cause_info, cause));
         return VX_OK;
     }
-    if (!known)
-        return vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "this build has no strategy '%s'; use auto or native", wanted);
-    return vx_errinfo_set_at(info, VX_ERR_MODEL_MISSING, folder, -1, 0,
-                             "the manifest lists no artefact for strategy '%s'", automatic ? "native" : wanted);
+    return cause;
 }
 
 vx_err vx_engine_open(const char *folder, const vx_engine_options *options, vx_engine **ret_engine, vx_errinfo *info)
@@ -63,10 +98,14 @@ vx_err vx_engine_open(const char *folder, const vx_engine_options *options, vx_e
     if (err == VX_OK && engine->manifest.dim > VX_EMBEDDING_MAX_DIM)
         err = vx_errinfo_set(info, VX_ERR_MODEL_SHAPE, "%d-dimensional embeddings: at most %d are supported",
                              engine->manifest.dim, VX_EMBEDDING_MAX_DIM);
-    if (err == VX_OK)
-        err = choose(engine, folder, options->strategy, info);
-    if (err == VX_OK)
-        err = engine->strategy->open(folder, &engine->manifest, options, &engine->state, info);
+    if (err == VX_OK) {
+        vx_errinfo cause = {0};
+        err = open_wanted(engine, folder, options, &cause);
+        if (err != VX_OK && options->fall_back && !(is_auto(options->strategy) && is_auto(options->gemm)))
+            err = open_other(engine, folder, options, err, &cause);
+        if (err != VX_OK && info && info->code == VX_OK)
+            *info = cause;
+    }
     if (err != VX_OK) {
         free(engine);
         return err;
@@ -107,6 +146,7 @@ void vx_engine_get_info(const vx_engine *engine, vx_engine_info *ret_info)
     *ret_info = (vx_engine_info){
         .strategy = engine->strategy->name,
         .reason = engine->reason,
+        .degraded = engine->degraded,
         .dim = engine->manifest.dim,
         .load_ms = engine->load_ms,
         .manifest = &engine->manifest,

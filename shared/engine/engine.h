@@ -4,6 +4,7 @@
 #ifndef VX_ENGINE_ENGINE_H
 #define VX_ENGINE_ENGINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "shared/base/cpu.h"
@@ -18,8 +19,9 @@ typedef struct {
     const char *gemm;     /* matrix products of the native engine: "auto" (NULL too), "simd", "onednn", "blas" */
     int threads;          /* cores one call may use, at least 1 */
     vx_isa isa;           /* highest instruction set to use; normally vx_isa_best() */
+    bool fall_back;       /* when what was asked for cannot be had: open what can, and say so in `reason` */
 } vx_engine_options;
-/* auto, auto, 1 thread, best instruction set. */
+/* auto, auto, 1 thread, best instruction set, no falling back. */
 vx_engine_options vx_engine_options_default(void);
 
 typedef struct {
@@ -33,6 +35,7 @@ typedef struct {
     const char *isa;       /* "avx512" */
     const char *precision; /* "f32" */
     const char *reason;    /* why this strategy was taken, one sentence */
+    bool degraded;         /* it is not what was asked for */
     int threads;
     int dim;
     double load_ms; /* open, from call to return */
@@ -51,8 +54,8 @@ void vx_engine_close(vx_engine *engine);
  * samples       [in]  n, 16 kHz mono, full scale 1.0, 0.3 to 60 s (the limits of audio.h)
  * ret_embedding [out] L2-normalised, tagged with the model's digest; untouched on failure
  * ret_timing    [out] may be NULL
- * Memory   scratch is reserved at open for each concurrent caller, touched as far as the clip needs, and given back
- *          to the system after clips over 10 s
+ * Memory   scratch for one caller is reserved at open, for each further one at once when it first comes; it is touched
+ *          as far as the clip needs, kept, and given back to the system behind 10 s worth
  * Threads  any number of callers; each runs on its own scratch with `threads` cores
  * Errors   AUDIO_SHORT, AUDIO_LONG, AUDIO_NOT_FINITE, ENGINE (result not finite), NOMEM */
 VX_MUST_CHECK vx_err vx_engine_embed(vx_engine *engine, const float *samples, size_t n, vx_embedding *ret_embedding,

@@ -23,6 +23,7 @@ typedef struct {
     int sample_rate;
     int window;
     int log_kind;
+    int self_test_signal;
 } document;
 
 typedef enum {
@@ -34,6 +35,7 @@ typedef enum {
     FIELD_REAL,     /* double */
     FIELD_FLAG,     /* int from true or false */
     FIELD_CHOICE,   /* int: index into choices */
+    FIELD_VECTOR,   /* the numbers of the manifest's self-test */
     FIELD_OBJECT,   /* an object with fields of its own, in the same struct */
     FIELD_ARTEFACTS /* the artefacts of a vx_manifest, by strategy */
 } field_kind;
@@ -53,6 +55,8 @@ typedef struct field {
 
 static const char *const windows[] = {[VX_WINDOW_HAMMING] = "hamming", [VX_WINDOW_HANN] = "hann", NULL};
 static const char *const log_kinds[] = {[VX_LOG_DB] = "db", [VX_LOG_NATURAL] = "natural", NULL};
+
+static const char *const signals[] = {"voxlock-1", NULL}; /* VX_SELF_TEST_SIGNAL */
 
 /* The manifest's layout, once. Each list ends with an empty key. */
 static const field model_fields[] = {
@@ -89,6 +93,11 @@ static const field scores_fields[] = {
     {"calibration", FIELD_OBJECT, false, 0, 0, 0, NULL, calibration_fields},
     {0},
 };
+static const field self_test_fields[] = {
+    {"signal", FIELD_CHOICE, true, 0, 0, AT(self_test_signal), signals, NULL},
+    {"embedding", FIELD_VECTOR, true, 1, VX_EMBEDDING_MAX_DIM, AT(manifest), NULL, NULL},
+    {0},
+};
 static const field artefact_fields[] = {
     {"file", FIELD_FILE, true, 1, sizeof((vx_artefact *)NULL)->file - 1, offsetof(vx_artefact, file), NULL, NULL},
     {"bytes", FIELD_SIZE, true, 1, MAX_ARTEFACT_BYTES, offsetof(vx_artefact, bytes), NULL, NULL},
@@ -103,6 +112,7 @@ static const field document_fields[] = {
     {"model", FIELD_OBJECT, true, 0, 0, 0, NULL, model_fields},
     {"frontend", FIELD_OBJECT, true, 0, 0, 0, NULL, frontend_fields},
     {"scores", FIELD_OBJECT, true, 0, 0, 0, NULL, scores_fields},
+    {"self_test", FIELD_OBJECT, false, 0, 0, 0, NULL, self_test_fields},
     {"artefacts", FIELD_ARTEFACTS, true, 0, 0, AT(manifest), NULL, NULL},
     {0},
 };
@@ -244,6 +254,16 @@ static vx_err read_artefacts(json_t *obj, vx_manifest *m, vx_errinfo *info)
     return VX_OK;
 }
 
+static vx_err read_vector(const json_t *array, const field *f, vx_manifest *m, vx_errinfo *info)
+{
+    size_t n = json_array_size(array);
+
+    if (n < (size_t)f->min || n > (size_t)f->max)
+        return bad(info, f->key, "must be an array of 1 to 512 numbers");
+    m->self_test_dim = (int)n;
+    return vx_json_floats(array, f->key, n, m->self_test, info);
+}
+
 static vx_err read_field(json_t *obj, const field *f, void *base, vx_errinfo *info)
 {
     void *at = (char *)base + f->offset;
@@ -258,6 +278,7 @@ static vx_err read_field(json_t *obj, const field *f, void *base, vx_errinfo *in
     case FIELD_REAL: return vx_json_real(obj, f->key, f->required, f->min, f->max, at, info);
     case FIELD_FLAG: return read_flag(obj, f, at, info);
     case FIELD_CHOICE: return read_choice(obj, f, at, info);
+    case FIELD_VECTOR: return read_vector(value, f, at, info);
     case FIELD_OBJECT:
         if (!f->required && (!value || json_is_null(value)))
             return VX_OK;
@@ -320,6 +341,8 @@ static vx_err read_document(json_t *root, document *doc, vx_errinfo *info)
     err = check_frontend(&m->fbank, info);
     if (err)
         return err;
+    if (m->self_test_dim != 0 && m->self_test_dim != m->dim)
+        return bad(info, "self_test", "must hold as many numbers as 'dimension' says");
     /* Whichever strategy runs, the model is the one whose f32 weights the others were made from. */
     reference = vx_manifest_artefact(m, "native");
     if (!reference)

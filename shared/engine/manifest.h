@@ -37,6 +37,9 @@ typedef struct {
     bool calibrated;
     double calibration_slope, calibration_offset;
     double threshold; /* cosine above which verify says yes unless the caller names another */
+    /* What the reference implementation computes for self_test.h's signal; self_test_dim is 0 when absent, else dim. */
+    float self_test[VX_EMBEDDING_MAX_DIM];
+    int self_test_dim;
     vx_artefact artefacts[VX_MANIFEST_MAX_ARTEFACTS];
     int n_artefacts;
     vx_model_digest digest; /* the reference weights': sha256 of the artefact "native" (model.safetensors) */

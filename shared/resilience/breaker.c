@@ -37,7 +37,7 @@ static void count_failure(vx_breaker *breaker, uint64_t at_ns)
 {
     if (breaker->failures_in_row < INT_MAX)
         breaker->failures_in_row++;
-    if (breaker->state == VX_BREAKER_HALF_OPEN || breaker->failures_in_row >= breaker->max_failures)
+    if (breaker->failures_in_row >= breaker->max_failures) /* in HALF_OPEN it has been full since it opened */
         enter(breaker, VX_BREAKER_OPEN, at_ns);
 }
 

@@ -40,13 +40,13 @@ static void expected_of(const char *name, float ret_values[CLIP_DIM])
 static int set_up(void **state)
 {
     static fixture f;
+    *state = &f; /* the teardown also follows a set-up that failed */
     f.s = service_start_ready(NULL);
     f.document = openapi_load();
     f.manifest = json_load_file("models/starter/.optimization_manifest.json", 0, NULL);
     expected_of("reader1_a.flac", f.reader1_a);
     expected_of("reader1_b.flac", f.reader1_b);
     expected_of("reader3_a.flac", f.reader3_a);
-    *state = &f;
     return f.manifest ? 0 : -1;
 }
 
@@ -268,16 +268,17 @@ static void json_is_the_default(void **state)
 
 /* ---- verify ----------------------------------------------------------------------------------------------------- */
 
-/* `more` with an embedding as reference; freed by the caller. */
+/* An embedding as a further member of a request, and more behind it; freed by the caller. */
 static char *with_reference(const float values[CLIP_DIM], double scale, const char *more)
 {
-    char *out = malloc(CLIP_DIM * 24 + strlen(more) + 64);
-    assert_non_null(out);
-    char *end = out + sprintf(out, ", \"reference_embedding\": [");
-    for (int i = 0; i < CLIP_DIM; i++)
-        end += sprintf(end, "%s%.9g", i ? "," : "", (double)values[i] * scale);
-    sprintf(end, "]%s", more);
-    return out;
+    vx_buf out = {0};
+    vx_err err = vx_buf_printf(&out, ", \"reference_embedding\": [");
+    for (int i = 0; i < CLIP_DIM && !err; i++)
+        err = vx_buf_printf(&out, "%s%.9g", i ? "," : "", (double)values[i] * scale);
+    if (!err)
+        err = vx_buf_printf(&out, "]%s", more);
+    assert_int_equal(err, VX_OK);
+    return (char *)out.data;
 }
 
 static void check_verdict(const fixture *f, const json_t *root, double cosine, double threshold)

@@ -25,11 +25,19 @@ mkdir -p "$out/clips"
 
 heading() { printf '\n== %s\n' "$1"; }
 must() { "$@" || { echo "run.sh: failed: $1" >&2; status=1; }; }
-# One JSON array from several files that hold one value each.
+# One JSON array from several files that hold one value each; what failed wrote none.
 join() { # result, files...
-    local to=$1
+    local to=$1 file separator='['
     shift
-    { echo '['; for file; do [ "$file" = "$1" ] || echo ','; cat "$file"; done; echo ']'; } >"$to"
+    for file; do
+        [ -e "$file" ] || continue
+        echo "$separator"
+        cat "$file"
+        echo
+        separator=,
+    done >"$to"
+    echo ']' >>"$to"
+    rm -f "$@"
 }
 
 # ---- machine --------------------------------------------------------------------------------------------------------
@@ -104,7 +112,6 @@ engine() {
         done
     done
     join "$out/engine.json" "${parts[@]}"
-    rm -f "${parts[@]}"
 }
 
 # ---- b: front end, base64, and what else is small --------------------------------------------------------------------
@@ -120,10 +127,11 @@ kernels() {
 }
 
 # ---- c: start -------------------------------------------------------------------------------------------------------
-number() { sed -n "s/.*\"$2\":\([-0-9.e]*\).*/\1/p" "$1"; } # file, key
-# Median and tenths of numbers, one a line.
-spread() {
-    sort -g | awk '{v[NR] = $1} function q(p,  i) {i = int(1 + p * (NR - 1) + 0.5); return v[i]}
+# Median and tenths of a number that each of the files holds under the key.
+spread() { # key, files...
+    local key=$1 file
+    shift
+    for file; do sed "s/.*\"$key\":\([-0-9.e]*\).*/\1/" "$file" && echo; done | grep . | sort -g | awk '{v[NR] = $1} function q(p,  i) {i = int(1 + p * (NR - 1) + 0.5); return v[i]}
         END {printf "%.1f (%.1f .. %.1f)", q(0.5), q(0.1), q(0.9)}'
 }
 
@@ -147,17 +155,13 @@ start() {
                 --json "$out/start-cloud-$model-$i.json" >/dev/null
         done
         local files=("$out/start-cloud-$model"-*.json)
-        printf '%-8s %-26s %-26s %-18s %s\n' "$model" \
-            "$(for f in "${files[@]}"; do number "$f" first_answer_ms; done | spread)" \
-            "$(for f in "${files[@]}"; do number "$f" listening_ms; done | spread)" \
-            "$(for f in "${files[@]}"; do number "$f" first_rss_mb; done | spread | cut -d' ' -f1)" \
-            "$(for f in "${files[@]}"; do number "$f" last_rss_mb; done | spread | cut -d' ' -f1)"
+        printf '%-8s %-26s %-26s %-18s %s\n' "$model" "$(spread first_answer_ms "${files[@]}")" \
+            "$(spread listening_ms "${files[@]}")" "$(spread first_rss_mb "${files[@]}" | cut -d' ' -f1)" \
+            "$(spread last_rss_mb "${files[@]}" | cut -d' ' -f1)"
         join "$out/start-cloud-$model.json" "${files[@]}"
-        rm -f "${files[@]}"
         parts+=("$out/start-cloud-$model.json")
     done
     join "$out/start.json" "${parts[@]}"
-    rm -f "${parts[@]}"
 }
 
 # ---- d: HTTP --------------------------------------------------------------------------------------------------------
@@ -191,7 +195,6 @@ http() {
     done
     unset VOXLOCK_QUEUE
     join "$out/http.json" "${parts[@]}"
-    rm -f "${parts[@]}"
 }
 
 machine

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -203,6 +204,17 @@ bool raw_send(int fd, const void *data, size_t len)
 bool raw_say(int fd, const char *text)
 {
     return raw_send(fd, text, strlen(text));
+}
+
+bool raw_readable(int fd, int timeout_ms)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    return poll(&poll_fd, 1, timeout_ms) == 1;
+}
+
+int raw_finish(int fd)
+{
+    return shutdown(fd, SHUT_WR);
 }
 
 int raw_post(int port, const char *path, const char *json)

@@ -57,6 +57,10 @@ void raw_close(int *fd);
 /* False when the service no longer takes bytes. */
 bool raw_send(int fd, const void *data, size_t len);
 bool raw_say(int fd, const char *text);
+/* True when there is something to read, or the end, within timeout_ms. */
+bool raw_readable(int fd, int timeout_ms);
+/* Ends this side of the connection; the answer can still be read. 0, or -1. */
+int raw_finish(int fd);
 /* A whole POST with a JSON body, sent but not waited for. */
 int raw_post(int port, const char *path, const char *json);
 /* One answer with a Content-Length; what follows it stays unread. False when the stream ends or stalls before. */

@@ -22,7 +22,7 @@
 #include "shared/base/clock.h"
 
 #define PROGRAM VX_BUILD_DIR "/voxlock-cloud"
-enum { MAX_SERVICES = 8, MAX_ENV = 512, POLL_MS = 5, LOG_TAIL = 4000 };
+enum { MAX_SERVICES = 64, MAX_ENV = 512, POLL_MS = 5, LOG_TAIL = 4000 };
 
 #if defined(__APPLE__)
 extern char **environ; /* no header declares it there */

@@ -183,10 +183,10 @@ static double rate(const load_result *r)
     return r->seconds > 0 ? (double)r->answered / r->seconds : 0;
 }
 
-/* Without the first two seconds: stacks, arenas and the allocator's pools grow to what the load needs, once. */
+/* Of the second half: until each client had its first answer, its connection's buffers still grow to what they need. */
 static double rss_slope(const load_result *r)
 {
-    return r->n_rss > 4 ? stats_slope(r->rss_mb + 2, r->n_rss - 2) : 0;
+    return stats_slope(r->rss_mb + r->n_rss / 2, r->n_rss - r->n_rss / 2);
 }
 
 static void print(const arguments *a, const service_life *life, const load_result *r)
@@ -201,8 +201,8 @@ static void print(const arguments *a, const service_life *life, const load_resul
                r->in_flight, r->in_flight_answered, r->in_flight_refused, r->in_flight_lost, life->exit_status,
                life->end_ms);
         printf("     resident memory: %.1f MB after the first answer, %.1f MB at the end, slope %+.3f MB/s over "
-               "%zu s\n",
-               life->first_rss_mb, life->last_rss_mb, rss_slope(r), r->n_rss);
+               "the last %zu s\n",
+               life->first_rss_mb, life->last_rss_mb, rss_slope(r), r->n_rss - r->n_rss / 2);
     }
     if (r->first_fault[0])
         printf("     first fault: %s\n", r->first_fault);

@@ -112,7 +112,8 @@ static void transitions(void **state)
         {"a probe reported too late", "f f f +100 a0 +100 s0 =O o2 +100 a1 s0 =H f0 =H s1 =C"},
         {"slow success from before", "a0 f f f s0 =O x3 r100 +100 s0 =H a1 s0 =H s1 =C"},
         {"slow failure from before", "a0 f f f f0 =O x3 o1 +100 s =C f0 x0 =C f f =C"},
-        {"a ticket of zeros is nobody's", "f f f +100 a1 f0 s0 =H"},
+        {"a ticket of zeros is nobody's", "f0 f0 f0 =C x0 f f f +100 a1 f0 s0 =H"},
+        {"a probe's time starts when it sets out", "f f f +100 =H +50 a0 r100 +99 r1 s0 =C"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         stage st = {.now_ns = 1000};

@@ -248,29 +248,43 @@ static void limit_counts_waiting_and_running(void **state)
     assert_int_equal(atomic_load(&ran), 6);
 }
 
-/* Records that share buckets come and go without losing a neighbour: many clients, few and many buckets, ids that
- * count up and ids that differ in the upper bits only. */
+/* Ids that count up, ids that differ in the upper bits only, and random ones, of which some surely share a bucket. */
+static uint64_t patterned_id(int pattern, uint64_t i)
+{
+    return pattern == 0 ? i : pattern == 1 ? i << 48 : stats_random(&i);
+}
+
+/* Records that share buckets come and go without losing a neighbour. The second gate stops the one worker when all
+ * clients have run one task: those who had only one are gone, and the others still count theirs. */
 static void records_return_to_none(void **state)
 {
     (void)state;
-    enum { N_CLIENTS = 300 };
-    for (unsigned shift = 0; shift <= 48; shift += 16) {
-        gate g = GATE_CLOSED;
+    enum { N_CLIENTS = 300, LIMIT = 2, N_TASKS = 2 * N_CLIENTS };
+    for (int pattern = 0; pattern < 3; pattern++) {
+        gate first = GATE_CLOSED, second = GATE_CLOSED;
         atomic_int ran = 0;
-        vx_fair_pool *pool = new_pool(2, 2 * N_CLIENTS, 2);
-        assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER << 4, wait_at_gate, &g), VX_OK);
-        assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER << 4, wait_at_gate, &g), VX_OK);
-        await_inside(&g, 2);
-        for (int round = 0; round < 2; round++)
-            for (uint64_t id = 1; id <= N_CLIENTS; id++)
-                assert_int_equal(vx_fair_pool_submit(pool, id << shift, count_up, &ran), VX_OK);
+        vx_fair_pool *pool = new_pool(1, N_TASKS, LIMIT);
+        assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &first), VX_OK);
+        await_inside(&first, 1);
+        for (uint64_t i = 1; i <= N_CLIENTS; i++)
+            assert_int_equal(vx_fair_pool_submit(pool, patterned_id(pattern, i), count_up, &ran), VX_OK);
+        assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &second), VX_OK);
+        for (uint64_t i = 2; i <= N_CLIENTS; i += 2)
+            assert_int_equal(vx_fair_pool_submit(pool, patterned_id(pattern, i), count_up, &ran), VX_OK);
         assert_int_equal(vx_fair_pool_clients(pool), N_CLIENTS + 1);
-        assert_int_equal(vx_fair_pool_submit(pool, 0, count_up, &ran), VX_ERR_BUSY);
-        open_gate(&g);
+
+        open_gate(&first);
+        await_inside(&second, 1);
+        assert_int_equal(vx_fair_pool_clients(pool), N_CLIENTS / 2 + 1);
+        for (uint64_t i = 2; i <= N_CLIENTS; i += 2) {
+            assert_int_equal(vx_fair_pool_submit(pool, patterned_id(pattern, i), count_up, &ran), VX_OK);
+            assert_int_equal(vx_fair_pool_submit(pool, patterned_id(pattern, i), count_up, &ran), VX_ERR_LIMIT);
+        }
+        open_gate(&second);
         await_idle(pool);
         assert_int_equal(vx_fair_pool_clients(pool), 0);
         vx_fair_pool_destroy(pool);
-        assert_int_equal(atomic_load(&ran), 2 * N_CLIENTS);
+        assert_int_equal(atomic_load(&ran), N_TASKS);
     }
 }
 
@@ -283,8 +297,9 @@ static void destroy_runs_what_was_taken(void **state)
     gate g = GATE_CLOSED;
     atomic_int ran = 0;
     vx_fair_pool *pool = new_pool(2, QUEUED, 0);
-    assert_int_equal(vx_fair_pool_submit(pool, 1, wait_at_gate, &g), VX_OK);
-    assert_int_equal(vx_fair_pool_submit(pool, 1, wait_at_gate, &g), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &g), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &g), VX_OK);
+    await_inside(&g, 2);
     for (uint64_t i = 0; i < QUEUED; i++)
         assert_int_equal(vx_fair_pool_submit(pool, i % 7, count_up, &ran), VX_OK);
     assert_int_equal(atomic_load(&ran), 0);

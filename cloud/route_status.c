@@ -1,5 +1,5 @@
-/* route_info.c - health, status and metrics: what the service says of itself. All of it on the I/O thread, from state
- * that is at hand, so that probes are answered while every worker is busy.
+/* route_status.c - what the service says of itself to an operator: status, start-up, metrics. On the I/O thread, from
+ * state that is at hand.
  */
 #include <stdio.h>
 
@@ -8,89 +8,12 @@
 #include "shared/base/clock.h"
 #include "shared/base/cpu.h"
 
-/* The words of the service this one replaces; its clients compare them. */
-static const char *health_word(vx_startup_state state)
-{
-    switch (state) {
-    case VX_STARTUP_PENDING: return "pending";
-    case VX_STARTUP_INITIALIZING: return "initializing";
-    case VX_STARTUP_READY: return "healthy";
-    case VX_STARTUP_FAILED: return "unhealthy";
-    }
-    return "unhealthy";
-}
-
 static json_t *timestamp(void)
 {
     char text[VX_TIMESTAMP_CAP];
     vx_timestamp(text);
     return json_string(text);
 }
-
-/* Why there is no model, without the paths that the log tells; null unless start-up failed. */
-static json_t *failure(const vx_service_view *view)
-{
-    if (view->state != VX_STARTUP_FAILED)
-        return json_null();
-    return json_sprintf("%s (%s)", vx_err_sentence(view->error.code), view->error.text);
-}
-
-/* Load balancers look at the status only: not ready is 503. */
-static vx_err send_health(vx_reply *reply, const vx_service_view *view, json_t *root, int bad)
-{
-    bool ready = view->state == VX_STARTUP_READY;
-    vx_err err = vx_answer_send(reply, root, bad);
-    if (!err && !ready) {
-        reply->status = 503;
-        reply->retry_after_s = 2;
-    }
-    return err;
-}
-
-vx_err vx_route_health(vx_service *service, const vx_request *request, vx_reply *reply, vx_errinfo *info)
-{
-    (void)request, (void)info;
-    vx_service_view view;
-    vx_service_view_get(service, &view);
-    bool ready = view.state == VX_STARTUP_READY;
-    char source[32] = "";
-    if (ready)
-        snprintf(source, sizeof source, "prebaked_%s", view.info.strategy);
-
-    json_t *root = json_object();
-    int bad = json_object_set_new(root, "status", json_string(health_word(view.state)));
-    bad |= json_object_set_new(root, "ecapa_ready", json_boolean(ready));
-    bad |= json_object_set_new(root, "startup_state", json_string(vx_startup_name(view.state)));
-    bad |= json_object_set_new(root, "startup_duration_ms", vx_answer_rounded(view.startup_ms));
-    bad |= json_object_set_new(root, "load_source", ready ? json_string(source) : json_null());
-    bad |= json_object_set_new(root, "using_prebaked_cache", json_boolean(ready));
-    bad |= json_object_set_new(root, "load_time_ms", ready ? vx_answer_rounded(view.load_ms) : json_null());
-    bad |= json_object_set_new(root, "version", json_string(VX_VERSION));
-    bad |= json_object_set_new(root, "timestamp", timestamp());
-    bad |= json_object_set_new(root, "error", failure(&view));
-    return send_health(reply, &view, root, bad);
-}
-
-vx_err vx_route_ml_health(vx_service *service, const vx_request *request, vx_reply *reply, vx_errinfo *info)
-{
-    (void)request, (void)info;
-    vx_service_view view;
-    vx_service_view_get(service, &view);
-    json_t *root = json_object();
-    int bad = json_object_set_new(root, "status", json_string(health_word(view.state)));
-    bad |= json_object_set_new(root, "ecapa_ready", json_boolean(view.state == VX_STARTUP_READY));
-    bad |= json_object_set_new(root, "circuit_breaker", json_null());
-    return send_health(reply, &view, root, bad);
-}
-
-vx_err vx_route_live(vx_service *service, const vx_request *request, vx_reply *reply, vx_errinfo *info)
-{
-    (void)service, (void)request, (void)info;
-    json_t *root = json_object();
-    return vx_answer_send(reply, root, json_object_set_new(root, "status", json_string("alive")));
-}
-
-/* ---- /status --------------------------------------------------------------------------------------------------- */
 
 /* An object that lacks a field for want of memory is none: NULL, which fails the answer it was meant for. */
 static json_t *whole(json_t *part, int bad)
@@ -109,6 +32,7 @@ static json_t *engine_part(const vx_engine_info *info)
     bad |= json_object_set_new(part, "isa", json_string(info->isa));
     bad |= json_object_set_new(part, "precision", json_string(info->precision));
     bad |= json_object_set_new(part, "reason", json_string(info->reason));
+    bad |= json_object_set_new(part, "degraded", json_boolean(info->degraded));
     bad |= json_object_set_new(part, "threads_per_clip", json_integer(info->threads));
     return whole(part, bad);
 }
@@ -130,6 +54,8 @@ static json_t *model_part(const vx_service_view *view)
     bad |= json_object_set_new(part, "weights_bytes", json_integer((json_int_t)view->info.weights_bytes));
     bad |= json_object_set_new(part, "load_ms", vx_answer_rounded(view->load_ms));
     bad |= json_object_set_new(part, "warmup_ms", vx_answer_rounded(view->warmup_ms));
+    bad |=
+        json_object_set_new(part, "self_test_cosine", view->self_test >= -1 ? json_real(view->self_test) : json_null());
     return whole(part, bad);
 }
 
@@ -147,6 +73,21 @@ static json_t *queue_part(vx_service *service)
     return whole(part, bad);
 }
 
+static json_t *cache_part(vx_service *service)
+{
+    vx_cache_stats stats;
+    vx_inference_cache_stats(vx_service_inference(service), &stats);
+    json_t *part = json_object();
+    int bad = json_object_set_new(part, "entries", json_integer((json_int_t)stats.entries));
+    bad |= json_object_set_new(part, "bytes", json_integer((json_int_t)stats.bytes));
+    bad |= json_object_set_new(part, "hits", json_integer((json_int_t)stats.hits));
+    bad |= json_object_set_new(part, "misses", json_integer((json_int_t)stats.misses));
+    bad |= json_object_set_new(part, "joined", json_integer((json_int_t)stats.joined));
+    bad |= json_object_set_new(part, "evicted", json_integer((json_int_t)stats.evicted));
+    bad |= json_object_set_new(part, "expired", json_integer((json_int_t)stats.expired));
+    return whole(part, bad);
+}
+
 static json_t *memory_part(void)
 {
     json_t *part = json_object();
@@ -160,7 +101,7 @@ vx_err vx_route_status(vx_service *service, const vx_request *request, vx_reply 
     (void)request, (void)info;
     vx_service_view view;
     vx_service_view_get(service, &view);
-    bool ready = view.state == VX_STARTUP_READY;
+    bool ready = vx_startup_serves(view.state);
     json_t *root = json_object();
     int bad = json_object_set_new(root, "service", json_string("voxlock-cloud"));
     bad |= json_object_set_new(root, "version", json_string(VX_VERSION));
@@ -170,11 +111,71 @@ vx_err vx_route_status(vx_service *service, const vx_request *request, vx_reply 
     bad |= json_object_set_new(root, "engine", ready ? engine_part(&view.info) : json_null());
     bad |= json_object_set_new(root, "model", ready ? model_part(&view) : json_null());
     bad |= json_object_set_new(root, "queue", queue_part(service));
+    bad |= json_object_set_new(root, "cache", cache_part(service));
+    bad |= json_object_set_new(root, "circuit_breaker", vx_answer_breaker(service));
     bad |= json_object_set_new(root, "memory", memory_part());
     bad |= json_object_set_new(root, "timestamp", timestamp());
-    bad |= json_object_set_new(root, "error", failure(&view));
     return vx_answer_send(reply, root, bad);
 }
+
+/* ---- /startup-diagnostics -------------------------------------------------------------------------------------- */
+
+static json_t *event_part(const vx_startup_event *event)
+{
+    json_t *part = json_object();
+    int bad = json_object_set_new(part, "state", json_string(vx_startup_name(event->state)));
+    bad |= json_object_set_new(part, "at_ms", vx_answer_rounded(event->at_ms));
+    bad |= json_object_set_new(part, "attempt", json_integer(event->attempt));
+    /* A reason may quote a file name, which need not be UTF-8. */
+    json_t *reason = json_string(event->reason);
+    bad |= json_object_set_new(part, "reason", reason ? reason : json_string("(not UTF-8)"));
+    return whole(part, bad);
+}
+
+static json_t *history_part(vx_service *service)
+{
+    vx_startup_event events[VX_STARTUP_EVENTS];
+    int n = vx_service_history(service, events), bad = 0;
+    json_t *list = json_array();
+    for (int i = 0; i < n; i++)
+        bad |= json_array_append_new(list, event_part(&events[i]));
+    return whole(list, bad);
+}
+
+/* Every setting in force and where it came from; secrets are masked by the table. */
+static json_t *settings_part(vx_service *service)
+{
+    const vx_option *option;
+    const char *value, *origin;
+    json_t *part = json_object();
+    int bad = 0;
+    for (size_t i = 0; (option = vx_option_at(vx_service_options(service), i, &value, &origin)); i++)
+        bad |= json_object_set_new(part, option->name, json_pack("{s:s, s:s}", "value", value, "origin", origin));
+    return whole(part, bad);
+}
+
+vx_err vx_route_diagnostics(vx_service *service, const vx_request *request, vx_reply *reply, vx_errinfo *info)
+{
+    (void)request, (void)info;
+    vx_service_view view;
+    vx_startup_event events[VX_STARTUP_EVENTS];
+    vx_service_view_get(service, &view);
+    bool ready = vx_startup_serves(view.state);
+    int retries = events[vx_service_history(service, events) - 1].attempt;
+    json_t *root = json_object();
+    int bad = json_object_set_new(root, "startup_state", json_string(vx_startup_name(view.state)));
+    bad |= json_object_set_new(root, "startup_duration_ms", vx_answer_rounded(view.startup_ms));
+    bad |= json_object_set_new(root, "retries", json_integer(retries > 1 ? retries - 1 : 0));
+    bad |= json_object_set_new(root, "history", history_part(service));
+    bad |= json_object_set_new(root, "model_folder", json_string(view.folder));
+    bad |= json_object_set_new(root, "engine", ready ? engine_part(&view.info) : json_null());
+    bad |= json_object_set_new(root, "settings", settings_part(service));
+    bad |= json_object_set_new(root, "version", json_string(VX_VERSION));
+    bad |= json_object_set_new(root, "timestamp", timestamp());
+    return vx_answer_send(reply, root, bad);
+}
+
+/* ---- /metrics -------------------------------------------------------------------------------------------------- */
 
 vx_err vx_route_metrics(vx_service *service, const vx_request *request, vx_reply *reply, vx_errinfo *info)
 {

@@ -1,0 +1,36 @@
+/* engine_settings.c - settings to engine options. */
+#include "shared/engine/engine_settings.h"
+
+#include <string.h>
+
+#include "shared/engine/model_folder.h"
+
+static vx_err find_isa(const char *name, vx_isa *ret_isa, vx_errinfo *info)
+{
+    static const vx_isa levels[] = {VX_ISA_SCALAR, VX_ISA_NEON, VX_ISA_AVX2, VX_ISA_AVX512};
+    if (strcmp(name, "auto") == 0) {
+        *ret_isa = vx_isa_best();
+        return VX_OK;
+    }
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (strcmp(name, vx_isa_name(levels[i])) == 0 && vx_isa_available(levels[i])) {
+            *ret_isa = levels[i];
+            return VX_OK;
+        }
+    return vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "VOXLOCK_ISA=%s: this machine cannot run it; its best is %s", name,
+                          vx_isa_name(vx_isa_best()));
+}
+
+vx_err vx_engine_settings(const vx_options *settings, vx_engine_options *ret_options, char *ret_folder,
+                          size_t folder_cap, vx_errinfo *info)
+{
+    vx_engine_options options = vx_engine_options_default();
+    options.strategy = vx_option_text(settings, "ECAPA_PREFERRED_STRATEGY");
+    options.gemm = vx_option_text(settings, "VOXLOCK_GEMM");
+    vx_err err = find_isa(vx_option_text(settings, "VOXLOCK_ISA"), &options.isa, info);
+    if (err == VX_OK)
+        err = vx_model_folder(vx_option_text(settings, "ECAPA_CACHE_DIR"), ret_folder, folder_cap, info);
+    if (err == VX_OK)
+        *ret_options = options;
+    return err;
+}
