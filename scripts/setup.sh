@@ -18,7 +18,7 @@ debian_packages() {
         libsoxr-dev zlib1g-dev libmicrohttpd-dev libcmocka-dev libcurl4-openssl-dev ;;
     test) debian_packages build; echo libdnnl-dev libopenblas-dev python3 jq valgrind git ;;
     lint) debian_packages test; echo clang-format clang-tidy cppcheck shellcheck ;;
-    bench) debian_packages test; echo python3-torch python3-numpy wrk nodejs npm ;;
+    bench) debian_packages test; echo python3-torch python3-numpy python3-fastapi python3-uvicorn wrk nodejs npm ;;
     *) echo "setup.sh: unknown group '$1': use build, test, lint or bench" >&2; exit 2 ;;
     esac
 }
@@ -26,7 +26,7 @@ brew_packages() {
     case $1 in
     build) echo pkgconf jansson openssl@3 libsndfile libsoxr libmicrohttpd cmocka curl ;;
     test) brew_packages build; echo onednn python3 jq ;;
-    lint) brew_packages test; echo clang-format llvm cppcheck shellcheck ;;
+    lint) brew_packages test; echo bash clang-format llvm cppcheck shellcheck ;;
     bench) brew_packages test; echo numpy pytorch wrk node ;;
     *) echo "setup.sh: unknown group '$1': use build, test, lint or bench" >&2; exit 2 ;;
     esac

@@ -1,14 +1,12 @@
-/* json.c - checked access to parsed JSON, and writing it.
- * Owns:   the sentences about fields, the number format. Does not: parse (json_parse.c).
+/* json.c - checked access to parsed JSON.
+ * Owns:   the sentences about fields. Does not: parse (json_parse.c) or write (json_write.c).
  */
 #include "shared/base/json.h"
 
 #include <math.h>
 
-/* Nine significant digits are the fewest that tell every float32 apart. */
-#define VX_JSON_WRITE_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9))
 /* Whole numbers up to here are exact as double. */
-#define VX_JSON_EXACT       9007199254740992.0
+#define VX_JSON_EXACT 9007199254740992.0
 
 /* Finds a field. *ret is NULL when an optional one is absent or null. */
 static vx_err find(const json_t *obj, const char *key, bool required, const json_t **ret, vx_errinfo *info)
@@ -112,30 +110,6 @@ vx_err vx_json_floats(const json_t *array, const char *what, size_t n, float *re
     for (size_t i = 0; i < n; i++)
         ret[i] = (float)json_number_value(json_array_get(array, i));
     return VX_OK;
-}
-
-typedef struct {
-    vx_buf *buf;
-    vx_err err;
-} sink;
-
-static int append(const char *text, size_t len, void *arg)
-{
-    sink *out = arg;
-
-    out->err = vx_buf_append(out->buf, text, len);
-    return out->err == VX_OK ? 0 : -1;
-}
-
-vx_err vx_json_write(const json_t *root, vx_buf *out)
-{
-    sink to = {out, VX_OK};
-    size_t start = out->len;
-
-    if (json_dump_callback(root, append, &to, VX_JSON_WRITE_FLAGS) == 0)
-        return VX_OK;
-    out->len = start;
-    return to.err != VX_OK ? to.err : VX_ERR_NOMEM;
 }
 
 json_t *vx_json_from_floats(const float *values, size_t n)

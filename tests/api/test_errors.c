@@ -722,7 +722,7 @@ static void without_a_model_requests_are_503(void **state)
     static const char *const folders[] = {"ECAPA_CACHE_DIR=/nonexistent/model", "ECAPA_CACHE_DIR=tests/data/audio",
                                           "ECAPA_CACHE_DIR=/dev/null"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        const char *const settings[] = {folders[i], NULL};
+        const char *const settings[] = {folders[i], "VOXLOCK_LOAD_BACKOFF_MS=1", NULL};
         service *s = service_start(settings);
         assert_true(service_says(s, "cannot be loaded"));
         check_health(f, s, "/health/live", 200, "alive");

@@ -163,21 +163,31 @@ http_reply http_post(int port, const char *path, const char *json)
 
 /* ---- sockets ---------------------------------------------------------------------------------------------------- */
 
-int raw_open(int port)
+int raw_try(int port)
 {
     const struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
     const struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const int on = 1;
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof to) != 0)
-        fail_msg("cannot connect: %s", strerror(errno));
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof to) != 0) {
+        raw_close(&fd);
+        return -1;
+    }
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 #ifdef SO_NOSIGPIPE
     setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on);
 #endif
+    return fd;
+}
+
+int raw_open(int port)
+{
+    const int fd = raw_try(port);
+    if (fd < 0)
+        fail_msg("cannot connect");
     return fd;
 }
 

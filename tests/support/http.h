@@ -53,6 +53,8 @@ http_reply http_post(int port, const char *path, const char *json);
 
 /* A connected socket whose reads give up after PATIENCE_MS. */
 int raw_open(int port);
+/* The same; -1 when the service takes no connection. */
+int raw_try(int port);
 void raw_close(int *fd);
 /* False when the service no longer takes bytes. */
 bool raw_send(int fd, const void *data, size_t len);

@@ -233,7 +233,12 @@ static const char *complaint(const service *s)
 
 service *service_start(const char *const settings[])
 {
-    service *s = spawn(settings, NULL);
+    return service_start_with(settings, NULL);
+}
+
+service *service_start_with(const char *const settings[], const char *const args[])
+{
+    service *s = spawn(settings, args);
     if (!service_says(s, "listening"))
         fail_with_log(s, "the service does not listen");
     char *text = service_log(s);

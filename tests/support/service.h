@@ -36,7 +36,9 @@ typedef struct {
  *               starter model, JSON log lines of every level. Settings in the test's own environment do not count.
  * Returns  a service that service_reap frees */
 service *service_start(const char *const settings[]);
-/* The same, and the model is loaded. */
+/* The same with a command line (args, NULL at the end; may be NULL). */
+service *service_start_with(const char *const settings[], const char *const args[]);
+/* service_start, and the model is loaded. */
 service *service_start_ready(const char *const settings[]);
 /* Runs the program until it ends by itself, which it must.
  * args [in] of the command line, NULL at the end; may be NULL */
