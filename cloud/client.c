@@ -29,11 +29,14 @@ void vx_client_forwarded(const char *header, int hops, char ret_ip[VX_CLIENT_IP_
     ret_ip[len] = '\0';
 }
 
+static uint64_t fnv_1a(uint64_t hash, const char *text)
+{
+    for (; *text; text++)
+        hash = (hash ^ (uint8_t)*text) * 0x100000001b3u;
+    return hash;
+}
+
 uint64_t vx_client_hash(const char *kind, const char *who)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char *text = kind; text; text = text == who ? NULL : who)
-        for (const char *c = text; *c; c++)
-            hash = (hash ^ (uint8_t)*c) * 0x100000001b3u;
-    return hash;
+    return fnv_1a(fnv_1a(0xcbf29ce484222325u, kind), who);
 }

@@ -4,7 +4,7 @@
  *   headers        on_headers         route, limits; a refusal is decided here
  *   body           on_body            kept, or dropped when the request is refused
  *   complete       on_complete        answered here, or suspended and submitted
- *   worker         work               the handler runs; resume
+ *   worker         work, hand_back    the handler runs; resume
  *   resumed        send_reply
  *   sent or gone   vx_exchange_end    logged, freed
  */
@@ -154,6 +154,7 @@ static bool add_headers(struct MHD_Response *response, const vx_exchange *x)
         ok = MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value) == MHD_YES;
     if (ok && x->access.origin[0]) {
         ok = MHD_add_response_header(response, "Access-Control-Allow-Origin", x->access.origin) == MHD_YES &&
+             MHD_add_response_header(response, "Access-Control-Expose-Headers", "*") == MHD_YES &&
              MHD_add_response_header(response, "Vary", "Origin") == MHD_YES;
     }
     if (ok && vx_flight_draining(&x->front->flight))
@@ -186,8 +187,10 @@ static vx_err inflate_body(vx_exchange *x, vx_errinfo *info)
 {
     vx_buf plain = {0};
     vx_err err = vx_gzip_inflate(x->request.body.data, x->request.body.len, (size_t)x->front->max_body, &plain, info);
-    if (err)
+    if (err) {
+        vx_buf_done(&plain); /* wiped by then, and as large as the limit allows */
         return err;
+    }
     drop_body(&x->request.body);
     x->request.body = plain;
     return VX_OK;
@@ -197,10 +200,11 @@ static vx_err inflate_body(vx_exchange *x, vx_errinfo *info)
 static void deflate_reply(vx_reply *reply)
 {
     vx_buf packed = {0};
-    if (reply->fixed || reply->body.len < GZIP_LEAST ||
-        vx_gzip_deflate(reply->body.data, reply->body.len, GZIP_LEVEL, &packed))
+    if (reply->fixed || reply->body.len < GZIP_LEAST)
         return;
-    if (vx_reply_header(reply, "Content-Encoding", "gzip") || vx_reply_header(reply, "Vary", "Accept-Encoding")) {
+    /* The coding last: once it is named, nothing may fail any more. */
+    if (vx_gzip_deflate(reply->body.data, reply->body.len, GZIP_LEVEL, &packed) ||
+        vx_reply_header(reply, "Vary", "Accept-Encoding") || vx_reply_header(reply, "Content-Encoding", "gzip")) {
         vx_buf_wipe_done(&packed);
         return;
     }
@@ -231,8 +235,13 @@ static void work(void *arg, int worker)
                        (double)(x->request.started_ns - x->request.complete_ns) / 1e6);
     run_route(x);
     drop_body(&x->request.body);
-    /* From here on x belongs to the I/O thread, which may free it at once. */
-    MHD_resume_connection(x->connection);
+}
+
+/* From here on x belongs to the I/O thread, which may free it at once. */
+static void hand_back(void *arg, int worker)
+{
+    (void)worker;
+    MHD_resume_connection(((vx_exchange *)arg)->connection);
 }
 
 /* Suspended first: a worker may be done before submit returns. */
@@ -240,7 +249,7 @@ static enum MHD_Result give_to_worker(vx_exchange *x)
 {
     x->phase = PHASE_WORKING;
     MHD_suspend_connection(x->connection);
-    vx_err err = vx_service_submit(x->front->service, x->client, work, x);
+    vx_err err = vx_service_submit(x->front->service, x->client, work, hand_back, x);
     if (err) {
         vx_problem_reply(&x->reply, x->request.id, err, NULL);
         MHD_resume_connection(x->connection);
@@ -314,7 +323,6 @@ static void refuse_err(vx_exchange *x, vx_err err)
 static void check_client(vx_exchange *x)
 {
     const char *name = "";
-    vx_client_forwarded(header(x, "X-Forwarded-For"), x->front->forwarded_hops, x->access.remote_ip);
     vx_err err = vx_auth_check(x->front->auth, header(x, "Authorization"), &name);
     x->access.client = err ? "" : name;
     x->client = name[0] ? vx_client_hash("key ", name) : vx_client_hash("address ", x->access.remote_ip);
@@ -322,7 +330,7 @@ static void check_client(vx_exchange *x)
         return;
     refuse_err(x, err);
     const char *challenge = vx_auth_challenge(err);
-    if (challenge && vx_reply_header(&x->reply, "WWW-Authenticate", "%s", challenge)) /* first of eight: always fits */
+    if (challenge && vx_reply_header(&x->reply, "WWW-Authenticate", "%s", challenge)) /* the first: always fits */
         return;
 }
 
@@ -351,15 +359,36 @@ static void find_route(vx_exchange *x)
         x->access.quiet = x->route->quiet;
     } else if (allow[0]) {
         refuse(x, VX_FAULT_METHOD);
-        if (vx_reply_header(&x->reply, "Allow", "%s", allow)) /* one header of eight: always fits */
+        if (vx_reply_header(&x->reply, "Allow", "%s", allow)) /* the first: always fits */
             return;
     } else {
         refuse(x, VX_FAULT_PATH);
     }
 }
 
+static enum MHD_Result join_forwarded(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind;
+    vx_buf *list = arg;
+    if (strcasecmp(name, "X-Forwarded-For") != 0 || !vx_buf_printf(list, "%s%s", list->len ? "," : "", value))
+        return MHD_YES;
+    vx_buf_done(list); /* without its end the list would name whom the client likes */
+    return MHD_NO;
+}
+
+/* Some proxies add to the client's line, some add a line of their own: in the order of lines both are one list. */
+static void read_address(vx_exchange *x)
+{
+    vx_buf list = {0};
+    if (x->front->forwarded_hops > 0)
+        MHD_get_connection_values(x->connection, MHD_HEADER_KIND, join_forwarded, &list);
+    vx_client_forwarded((const char *)list.data, x->front->forwarded_hops, x->access.remote_ip);
+    vx_buf_done(&list);
+}
+
 static void read_headers(vx_exchange *x, const char *method)
 {
+    read_address(x);
     vx_request_id_take(header(x, "X-Request-Id"), x->request.id);
     vx_watch_name(x->front->dog, x->watch, x->request.id);
     copy(x->access.method, sizeof x->access.method, method);

@@ -14,7 +14,7 @@
 #include "shared/base/err.h"
 
 #define VX_REQUEST_ID_CAP  65 /* 64 characters of [A-Za-z0-9._-] and the zero */
-#define VX_REPLY_HEADERS   8
+#define VX_REPLY_HEADERS   10
 #define VX_REPLY_VALUE_CAP 192
 
 /* What a body is said to be. Values are bits, so that a route can accept several. */

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "cloud/auth.h"
 #include "cloud/json_wipe.h"
@@ -15,7 +18,7 @@
 #include "shared/base/log.h"
 #include "shared/base/options.h"
 
-enum { EXIT_CANNOT_RUN = 1, EXIT_SETTINGS = 2 };
+enum { EXIT_CANNOT_RUN = 1, EXIT_SETTINGS = 2, LARGE_BLOCK = 1 << 20 };
 
 #ifdef __APPLE__
 extern char **environ; /* no header declares it there */
@@ -27,6 +30,15 @@ static int fail(int status, const vx_errinfo *info, vx_err err)
     vx_errinfo_line(info, err, line, sizeof line);
     dprintf(STDERR_FILENO, "voxlock-cloud: %s\n", line);
     return status;
+}
+
+/* The first large block that is freed makes glibc keep those of its size in the heap: after a few bodies at the limit
+ * 99 MB stayed resident, with this 23 MB. Ordinary requests stay below it. */
+static void give_large_blocks_back(void)
+{
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+#endif
 }
 
 /* The MP3 decoder below libsndfile prints what is wrong with a recording, and a client could so write into our log. The
@@ -191,6 +203,7 @@ int main(int argc, char **argv)
     }
     raise_file_limit(options, log);
     mute_libraries();
+    give_large_blocks_back();
     status = serve(options, log, &signals);
 out:
     vx_log_destroy(log);

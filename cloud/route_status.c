@@ -15,6 +15,13 @@ static json_t *timestamp(void)
     return json_string(text);
 }
 
+/* What comes from the system, a file's name or a setting, need not be UTF-8. */
+static json_t *shown(const char *text)
+{
+    json_t *string = json_string(text);
+    return string ? string : json_string("(not UTF-8)");
+}
+
 /* An object that lacks a field for want of memory is none: NULL, which fails the answer it was meant for. */
 static json_t *whole(json_t *part, int bad)
 {
@@ -31,7 +38,7 @@ static json_t *engine_part(const vx_engine_info *info)
     bad |= json_object_set_new(part, "gemm", json_string(info->gemm));
     bad |= json_object_set_new(part, "isa", json_string(info->isa));
     bad |= json_object_set_new(part, "precision", json_string(info->precision));
-    bad |= json_object_set_new(part, "reason", json_string(info->reason));
+    bad |= json_object_set_new(part, "reason", shown(info->reason));
     bad |= json_object_set_new(part, "degraded", json_boolean(info->degraded));
     bad |= json_object_set_new(part, "threads_per_clip", json_integer(info->threads));
     return whole(part, bad);
@@ -126,9 +133,7 @@ static json_t *event_part(const vx_startup_event *event)
     int bad = json_object_set_new(part, "state", json_string(vx_startup_name(event->state)));
     bad |= json_object_set_new(part, "at_ms", vx_answer_rounded(event->at_ms));
     bad |= json_object_set_new(part, "attempt", json_integer(event->attempt));
-    /* A reason may quote a file name, which need not be UTF-8. */
-    json_t *reason = json_string(event->reason);
-    bad |= json_object_set_new(part, "reason", reason ? reason : json_string("(not UTF-8)"));
+    bad |= json_object_set_new(part, "reason", shown(event->reason));
     return whole(part, bad);
 }
 
@@ -150,7 +155,8 @@ static json_t *settings_part(vx_service *service)
     json_t *part = json_object();
     int bad = 0;
     for (size_t i = 0; (option = vx_option_at(vx_service_options(service), i, &value, &origin)); i++)
-        bad |= json_object_set_new(part, option->name, json_pack("{s:s, s:s}", "value", value, "origin", origin));
+        bad |= json_object_set_new(part, option->name,
+                                   json_pack("{s:o, s:o}", "value", shown(value), "origin", shown(origin)));
     return whole(part, bad);
 }
 
@@ -167,7 +173,7 @@ vx_err vx_route_diagnostics(vx_service *service, const vx_request *request, vx_r
     bad |= json_object_set_new(root, "startup_duration_ms", vx_answer_rounded(view.startup_ms));
     bad |= json_object_set_new(root, "retries", json_integer(retries > 1 ? retries - 1 : 0));
     bad |= json_object_set_new(root, "history", history_part(service));
-    bad |= json_object_set_new(root, "model_folder", json_string(view.folder));
+    bad |= json_object_set_new(root, "model_folder", shown(view.folder));
     bad |= json_object_set_new(root, "engine", ready ? engine_part(&view.info) : json_null());
     bad |= json_object_set_new(root, "settings", settings_part(service));
     bad |= json_object_set_new(root, "version", json_string(VX_VERSION));

@@ -299,10 +299,10 @@ void vx_service_queue(vx_service *service, size_t *ret_waiting, size_t *ret_runn
 
 /* ---- work ------------------------------------------------------------------------------------------------------ */
 
-vx_err vx_service_submit(vx_service *service, uint64_t client, vx_task_fn *fn, void *arg)
+vx_err vx_service_submit(vx_service *service, uint64_t client, vx_task_fn *fn, vx_task_fn *then, void *arg)
 {
     pthread_mutex_lock(&service->lock);
-    vx_err err = service->closing ? VX_ERR_CLOSED : vx_fair_pool_submit(service->pool, client, fn, arg);
+    vx_err err = service->closing ? VX_ERR_CLOSED : vx_fair_pool_submit(service->pool, client, fn, then, arg);
     pthread_mutex_unlock(&service->lock);
     return err;
 }

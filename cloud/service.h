@@ -65,9 +65,10 @@ void vx_service_queue(vx_service *service, size_t *ret_waiting, size_t *ret_runn
 /* Sets the gauges that are read when asked for: queue, workers, memory, readiness, cache, breaker. */
 void vx_service_refresh_gauges(vx_service *service);
 
-/* Queues a task for a worker, in its client's turn (any hash of who that is). Errors: BUSY, LIMIT, CLOSED, NOMEM.
- * Threads: any. */
-VX_MUST_CHECK vx_err vx_service_submit(vx_service *service, uint64_t client, vx_task_fn *fn, void *arg);
+/* Queues a task for a worker, in its client's turn (any hash of who that is), as vx_fair_pool_submit does. Errors: BUSY,
+ * LIMIT, CLOSED, NOMEM. Threads: any. */
+VX_MUST_CHECK vx_err vx_service_submit(vx_service *service, uint64_t client, vx_task_fn *fn, vx_task_fn *then,
+                                       void *arg);
 
 /* Returns when the model is loaded. Errors: NOT_READY (the deadline came first, or loading failed; info says which),
  * CLOSED. */

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # demo.sh - starts the service on a free port, sends it real recordings the way a client does, and stops it.
+# Usage: scripts/demo.sh [BUILD_FOLDER]   build/release when not given
 set -euo pipefail
 cd "$(dirname "$0")/.."
 clips=tests/data/audio
+build=${1:-build/release}
 work=$(mktemp -d)
 pid=
 finish() {
@@ -17,7 +19,7 @@ body() { # clip, further fields: the JSON that a client posts
 post() { curl -sS --fail-with-body -H 'Content-Type: application/json' --data-binary @- "$url/api/ml/$1"; }
 
 echo "1. Start voxlock-cloud with the bundled starter model"
-build/release/voxlock-cloud --port 0 --log-format text 2>"$work/log" &
+"$build/voxlock-cloud" --port 0 --log-format text 2>"$work/log" &
 pid=$!
 for _ in $(seq 100); do
     port=$(sed -n 's/.*listening.*port=\([0-9]*\).*/\1/p' "$work/log")

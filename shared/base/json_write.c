@@ -62,8 +62,8 @@ static size_t format_plain(double x, char *text)
     for (int i = 0; i < n; i++)
         text[i] = reversed[n - 1 - i];
     if (behind == 0) { /* nine digits in front */
-        memcpy(text + n, ".0", 2);
-        n += 2;
+        text[n++] = '.';
+        text[n++] = '0';
     }
     return (size_t)n;
 }

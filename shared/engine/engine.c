@@ -66,22 +66,26 @@ static vx_err open_wanted(vx_engine *engine, const char *folder, const vx_engine
     return open_strategy(engine, folder, automatic ? strategies[0]->name : options->strategy, options, info);
 }
 
-/* Whatever opens: each strategy in turn, with the built-in products. cause is why it came to this. */
-static vx_err open_other(vx_engine *engine, const char *folder, const vx_engine_options *options, vx_err cause,
-                         const vx_errinfo *cause_info)
+/* Whatever opens: each strategy in turn, with the built-in products. why: what was wrong with the way asked for. When
+ * nothing opens the error is the last one's, since that keeps the service down, and may pass where a setting does not. */
+static vx_err open_other(vx_engine *engine, const char *folder, const vx_engine_options *options, const char *why,
+                         vx_errinfo *info)
 {
     vx_engine_options plain = *options;
     plain.gemm = "auto";
+    vx_err err = VX_ERR_INTERNAL;
+    vx_errinfo last;
     for (size_t i = 0; i < N_STRATEGIES; i++) {
-        vx_errinfo ignored = {0};
-        if (open_strategy(engine, folder, strategies[i]->name, &plain, &ignored) != VX_OK)
+        last = (vx_errinfo){0};
+        err = open_strategy(engine, folder, strategies[i]->name, &plain, &last);
+        if (err != VX_OK)
             continue;
         engine->degraded = true;
-        snprintf(engine->reason, sizeof engine->reason, "fell back to %s: %.200s", engine->strategy->name,
-                 vx_errinfo_text(cause_info, cause));
+        snprintf(engine->reason, sizeof engine->reason, "fell back to %s: %.200s", engine->strategy->name, why);
         return VX_OK;
     }
-    return cause;
+    *info = last;
+    return err;
 }
 
 vx_err vx_engine_open(const char *folder, const vx_engine_options *options, vx_engine **ret_engine, vx_errinfo *info)
@@ -99,12 +103,13 @@ vx_err vx_engine_open(const char *folder, const vx_engine_options *options, vx_e
         err = vx_errinfo_set(info, VX_ERR_MODEL_SHAPE, "%d-dimensional embeddings: at most %d are supported",
                              engine->manifest.dim, VX_EMBEDDING_MAX_DIM);
     if (err == VX_OK) {
-        vx_errinfo cause = {0};
-        err = open_wanted(engine, folder, options, &cause);
+        vx_errinfo wanted = {0}, last;
+        err = open_wanted(engine, folder, options, &wanted);
+        last = wanted;
         if (err != VX_OK && options->fall_back && !(is_auto(options->strategy) && is_auto(options->gemm)))
-            err = open_other(engine, folder, options, err, &cause);
+            err = open_other(engine, folder, options, vx_errinfo_text(&wanted, err), &last);
         if (err != VX_OK && info && info->code == VX_OK)
-            *info = cause;
+            *info = last;
     }
     if (err != VX_OK) {
         free(engine);

@@ -44,7 +44,7 @@ typedef struct {
 } vx_engine_info;
 
 /* Opens a model folder. Errors: MODEL_*, OPTION_VALUE (a strategy or gemm that this build does not have), UNSUPPORTED
- * (isa), NOMEM; info says which file and why. */
+ * (isa), NOMEM; info says which file and why. With fall_back, why the last resort failed. */
 VX_MUST_CHECK vx_err vx_engine_open(const char *folder, const vx_engine_options *options, vx_engine **ret_engine,
                                     vx_errinfo *info);
 /* No call may be running. NULL is fine. */

@@ -14,7 +14,7 @@
 
 typedef struct task {
     struct task *next; /* of the same client */
-    vx_task_fn *fn;
+    vx_task_fn *fn, *then;
     void *arg;
 } task;
 
@@ -107,11 +107,14 @@ static void run_next_task(void *arg, int worker)
     pthread_mutex_unlock(&pool->lock);
 
     t->fn(t->arg, worker);
-    free(t);
 
     pthread_mutex_lock(&pool->lock);
     end_task(pool, c);
     pthread_mutex_unlock(&pool->lock);
+
+    if (t->then != NULL)
+        t->then(t->arg, worker);
+    free(t);
 }
 
 /* ---- public functions -------------------------------------------------------------------------------------------- */
@@ -143,14 +146,14 @@ out:
     return err;
 }
 
-vx_err vx_fair_pool_submit(vx_fair_pool *pool, uint64_t client_id, vx_task_fn *fn, void *arg)
+vx_err vx_fair_pool_submit(vx_fair_pool *pool, uint64_t client_id, vx_task_fn *fn, vx_task_fn *then, void *arg)
 {
     vx_err err = VX_ERR_NOMEM;
     client *new_client = NULL;
     task *t = malloc(sizeof *t);
     if (t == NULL)
         return err;
-    *t = (task){.fn = fn, .arg = arg};
+    *t = (task){.fn = fn, .then = then, .arg = arg};
 
     pthread_mutex_lock(&pool->lock);
     client **link = client_link(pool, client_id);

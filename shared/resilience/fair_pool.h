@@ -17,9 +17,15 @@ typedef struct vx_fair_pool vx_fair_pool;
  * limit). Errors: NOMEM, ARG, INTERNAL. */
 VX_MUST_CHECK vx_err vx_fair_pool_create(int n_workers, size_t queue_cap, size_t per_client, vx_fair_pool **ret_pool);
 /* Queues a task for a client (any 64-bit hash of who it is). Never blocks. Tasks of one client run in the order in
- * which they came; clients take turns. Errors: BUSY (the queue is full), LIMIT (this client has as many as it may),
- * CLOSED, NOMEM. The task has then not been taken. Threads: any. O(1). */
-VX_MUST_CHECK vx_err vx_fair_pool_submit(vx_fair_pool *pool, uint64_t client_id, vx_task_fn *fn, void *arg);
+ * which they came; clients take turns.
+ * fn    runs on a worker
+ * then  follows fn on the same thread when the task no longer counts against its client; may be NULL. What tells the
+ *       client that it is done belongs here: told any earlier, its next task may meet a limit that it is not at
+ * Errors   BUSY (the queue is full), LIMIT (this client has as many as it may), CLOSED, NOMEM. The task has then not
+ *          been taken
+ * Threads  any. O(1) */
+VX_MUST_CHECK vx_err vx_fair_pool_submit(vx_fair_pool *pool, uint64_t client_id, vx_task_fn *fn, vx_task_fn *then,
+                                         void *arg);
 size_t vx_fair_pool_waiting(vx_fair_pool *pool);
 size_t vx_fair_pool_running(vx_fair_pool *pool);
 size_t vx_fair_pool_clients(vx_fair_pool *pool); /* clients with something waiting or running */

@@ -120,8 +120,11 @@ static void every_operation_answers_as_documented(void **state)
             assert_string_equal(method, "post");
             http_reply reply = http_post(f->s->port, path, "{}");
             openapi_check(f->document, path, "POST", &reply);
-            assert_int_equal(reply.status, 422);
+            /* Where a body is required, an object with nothing in it is not enough. */
+            assert_int_equal(reply.status, json_object_get(operation, "requestBody") ? 422 : 200);
             http_reply_done(&reply);
+            if (!json_object_get(operation, "requestBody"))
+                continue;
             assert_in_range(post_examples(f, path, operation), 1, 16);
         }
     }

@@ -270,6 +270,8 @@ static int turn(load *l)
         busy += is_busy(c);
         l->fds[i] = (struct pollfd){.fd = is_busy(c) ? c->conn.fd : -1, .events = http_events(&c->conn)};
     }
+    if (busy == 0 && !may_begin(l))
+        return 0;
     /* The service's log, so that it never waits for its reader. */
     l->fds[n] = (struct pollfd){.fd = l->plan->service->pid ? l->plan->service->from : -1, .events = POLLIN};
     poll(l->fds, (nfds_t)n + 1, POLL_MS);

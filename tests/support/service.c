@@ -105,7 +105,8 @@ static int unlinked_file(void)
 static service *spawn(const char *const settings[], const char *const args[])
 {
     const char *env[MAX_ENV];
-    const char *argv[16] = {PROGRAM};
+    const char *program = sets(settings, "VOXLOCK_TEST_FAULTS=") ? PROGRAM "-faults" : PROGRAM;
+    const char *argv[16] = {program};
     for (size_t i = 0; args && args[i] && i < 14; i++)
         argv[i + 1] = args[i];
     make_environment(settings, env);
@@ -118,11 +119,11 @@ static service *spawn(const char *const settings[], const char *const args[])
     posix_spawn_file_actions_adddup2(&actions, s->log_fd, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, s->log_fd, STDERR_FILENO);
     posix_spawn_file_actions_addclose(&actions, s->log_fd);
-    const int err = posix_spawn(&s->pid, PROGRAM, &actions, NULL, (char **)argv, (char **)env);
+    const int err = posix_spawn(&s->pid, program, &actions, NULL, (char **)argv, (char **)env);
     posix_spawn_file_actions_destroy(&actions);
     if (err) {
         s->pid = 0;
-        fail_msg("cannot start %s: %s", PROGRAM, strerror(err));
+        fail_msg("cannot start %s: %s", program, strerror(err));
     }
     return s;
 }

@@ -34,6 +34,7 @@ typedef struct {
 /* Starts the program and returns once it listens; fails the test with its log if it does not.
  * settings [in] "NAME=value", NULL at the end; may be NULL. They replace these: a free port on the loopback, the
  *               starter model, JSON log lines of every level. Settings in the test's own environment do not count.
+ *               VOXLOCK_TEST_FAULTS starts the build with faults on purpose (cloud/faults.h)
  * Returns  a service that service_reap frees */
 service *service_start(const char *const settings[]);
 /* The same with a command line (args, NULL at the end; may be NULL). */

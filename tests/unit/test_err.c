@@ -32,10 +32,13 @@ static const struct {
     {-11, "shutting_down"},
     {-12, "deadline_exceeded"},
     {-13, "not_ready"},
+    {-14, "client_limit"},
+    {-15, "circuit_open"},
     {-20, "bad_base64"},
     {-21, "bad_json"},
     {-22, "json_too_complex"},
     {-23, "bad_field"},
+    {-24, "bad_gzip"},
     {-30, "unknown_audio_format"},
     {-31, "corrupt_audio"},
     {-32, "empty_audio"},
@@ -53,6 +56,8 @@ static const struct {
     {-55, "engine_failed"},
     {-60, "unknown_setting"},
     {-61, "bad_setting"},
+    {-70, "unauthorized"},
+    {-71, "invalid_token"},
 };
 
 static const struct {
@@ -69,6 +74,7 @@ static void codes_are_frozen(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(frozen); i++)
         assert_string_equal(vx_err_code((vx_err)frozen[i].value), frozen[i].code);
+    assert_int_equal(COUNT(frozen), COUNT(listed) + 1); /* a new code is frozen from its first day */
 }
 
 static void codes_are_distinct_and_said(void **state)

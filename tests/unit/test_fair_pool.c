@@ -111,11 +111,11 @@ static void run_letters(const char *letters, record *ret_ran)
     lettered_task tasks[MAX_TASKS];
     vx_fair_pool *pool = new_pool(1, MAX_TASKS, 0);
     *ret_ran = (record){0};
-    assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &g), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, NULL, &g), VX_OK);
     await_inside(&g, 1);
     for (int i = 0; letters[i] != '\0'; i++) {
         tasks[i] = (lettered_task){.ran = ret_ran, .client = letters[i], .number = i};
-        assert_int_equal(vx_fair_pool_submit(pool, (uint64_t)letters[i], note_turn, &tasks[i]), VX_OK);
+        assert_int_equal(vx_fair_pool_submit(pool, (uint64_t)letters[i], note_turn, NULL, &tasks[i]), VX_OK);
     }
     open_gate(&g);
     vx_fair_pool_destroy(pool);
@@ -167,7 +167,7 @@ static void note_and_submit(void *arg, int worker)
 {
     chain_task *t = arg;
     note_turn(&t->self, worker);
-    assert_int_equal(vx_fair_pool_submit(t->pool, (uint64_t)t->follower.client, note_turn, &t->follower), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(t->pool, (uint64_t)t->follower.client, note_turn, NULL, &t->follower), VX_OK);
 }
 
 /* A client that comes back after each answer queues behind those who waited meanwhile, and ahead of their second. */
@@ -179,12 +179,12 @@ static void who_comes_back_waits_his_turn(void **state)
     vx_fair_pool *pool = new_pool(1, 20, 0);
     lettered_task many[4];
     chain_task back = {.pool = pool, .self = {&ran, 'A', 0}, .follower = {&ran, 'A', 1}};
-    assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &g), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, NULL, &g), VX_OK);
     await_inside(&g, 1);
-    assert_int_equal(vx_fair_pool_submit(pool, 'A', note_and_submit, &back), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, 'A', note_and_submit, NULL, &back), VX_OK);
     for (int i = 0; i < 4; i++) {
         many[i] = (lettered_task){&ran, i < 3 ? 'B' : 'C', 2 + i};
-        assert_int_equal(vx_fair_pool_submit(pool, (uint64_t)many[i].client, note_turn, &many[i]), VX_OK);
+        assert_int_equal(vx_fair_pool_submit(pool, (uint64_t)many[i].client, note_turn, NULL, &many[i]), VX_OK);
     }
     open_gate(&g);
     await_idle(pool); /* destroy would refuse the follower */
@@ -206,13 +206,13 @@ static void busy_exactly_at_capacity(void **state)
         atomic_int ran = 0;
         vx_fair_pool *pool = new_pool(cases[c].n_workers, cases[c].queue_cap, 0);
         for (int i = 0; i < cases[c].n_workers; i++)
-            assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &g), VX_OK);
+            assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, NULL, &g), VX_OK);
         /* All inside, or those who come now would have their turn before the gatekeeper's second. */
         await_inside(&g, cases[c].n_workers);
         for (size_t i = 0; i < cases[c].queue_cap; i++)
-            assert_int_equal(vx_fair_pool_submit(pool, i, count_up, &ran), VX_OK);
-        assert_int_equal(vx_fair_pool_submit(pool, 0, count_up, &ran), VX_ERR_BUSY);
-        assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, count_up, &ran), VX_ERR_BUSY);
+            assert_int_equal(vx_fair_pool_submit(pool, i, count_up, NULL, &ran), VX_OK);
+        assert_int_equal(vx_fair_pool_submit(pool, 0, count_up, NULL, &ran), VX_ERR_BUSY);
+        assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, count_up, NULL, &ran), VX_ERR_BUSY);
         assert_int_equal(vx_fair_pool_running(pool), cases[c].n_workers);
         assert_int_equal(vx_fair_pool_waiting(pool), cases[c].queue_cap);
         assert_int_equal(vx_fair_pool_clients(pool), 1 + cases[c].queue_cap); /* none for those refused */
@@ -229,23 +229,56 @@ static void limit_counts_waiting_and_running(void **state)
     gate g = GATE_CLOSED;
     atomic_int ran = 0;
     vx_fair_pool *pool = new_pool(1, 50, LIMIT);
-    assert_int_equal(vx_fair_pool_submit(pool, A, wait_at_gate, &g), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, A, wait_at_gate, NULL, &g), VX_OK);
     await_inside(&g, 1);
-    assert_int_equal(vx_fair_pool_submit(pool, A, count_up, &ran), VX_OK);
-    assert_int_equal(vx_fair_pool_submit(pool, A, count_up, &ran), VX_OK);
-    assert_int_equal(vx_fair_pool_submit(pool, A, count_up, &ran), VX_ERR_LIMIT);
+    assert_int_equal(vx_fair_pool_submit(pool, A, count_up, NULL, &ran), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, A, count_up, NULL, &ran), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, A, count_up, NULL, &ran), VX_ERR_LIMIT);
     for (int i = 0; i < LIMIT; i++)
-        assert_int_equal(vx_fair_pool_submit(pool, B, count_up, &ran), VX_OK);
-    assert_int_equal(vx_fair_pool_submit(pool, B, count_up, &ran), VX_ERR_LIMIT);
+        assert_int_equal(vx_fair_pool_submit(pool, B, count_up, NULL, &ran), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, B, count_up, NULL, &ran), VX_ERR_LIMIT);
     assert_int_equal(vx_fair_pool_clients(pool), 2);
 
     open_gate(&g);
     await_idle(pool);
     assert_int_equal(vx_fair_pool_clients(pool), 0);
     assert_int_equal(atomic_load(&ran), 5);
-    assert_int_equal(vx_fair_pool_submit(pool, A, count_up, &ran), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, A, count_up, NULL, &ran), VX_OK);
     vx_fair_pool_destroy(pool);
     assert_int_equal(atomic_load(&ran), 6);
+}
+
+typedef struct {
+    vx_fair_pool *pool;
+    vx_err during, after; /* of submitting for the same client inside the task, and in what follows it */
+    atomic_int ran;
+} sequel;
+
+static void try_during(void *arg, int worker)
+{
+    (void)worker;
+    sequel *s = arg;
+    s->during = vx_fair_pool_submit(s->pool, 1, count_up, NULL, &s->ran);
+}
+
+static void try_after(void *arg, int worker)
+{
+    (void)worker;
+    sequel *s = arg;
+    s->after = vx_fair_pool_submit(s->pool, 1, count_up, NULL, &s->ran);
+}
+
+/* A client who is told from there that his task is done can send the next at once. */
+static void what_follows_a_task_counts_no_more(void **state)
+{
+    (void)state;
+    sequel s = {.pool = new_pool(1, 5, 1)};
+    assert_int_equal(vx_fair_pool_submit(s.pool, 1, try_during, try_after, &s), VX_OK);
+    await_idle(s.pool);
+    vx_fair_pool_destroy(s.pool);
+    assert_int_equal(s.during, VX_ERR_LIMIT);
+    assert_int_equal(s.after, VX_OK);
+    assert_int_equal(atomic_load(&s.ran), 1);
 }
 
 /* Ids that count up, ids that differ in the upper bits only, and random ones, of which some surely share a bucket. */
@@ -264,21 +297,21 @@ static void records_return_to_none(void **state)
         gate first = GATE_CLOSED, second = GATE_CLOSED;
         atomic_int ran = 0;
         vx_fair_pool *pool = new_pool(1, N_TASKS, LIMIT);
-        assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &first), VX_OK);
+        assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, NULL, &first), VX_OK);
         await_inside(&first, 1);
         for (uint64_t i = 1; i <= N_CLIENTS; i++)
-            assert_int_equal(vx_fair_pool_submit(pool, patterned_id(pattern, i), count_up, &ran), VX_OK);
-        assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &second), VX_OK);
+            assert_int_equal(vx_fair_pool_submit(pool, patterned_id(pattern, i), count_up, NULL, &ran), VX_OK);
+        assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, NULL, &second), VX_OK);
         for (uint64_t i = 2; i <= N_CLIENTS; i += 2)
-            assert_int_equal(vx_fair_pool_submit(pool, patterned_id(pattern, i), count_up, &ran), VX_OK);
+            assert_int_equal(vx_fair_pool_submit(pool, patterned_id(pattern, i), count_up, NULL, &ran), VX_OK);
         assert_int_equal(vx_fair_pool_clients(pool), N_CLIENTS + 1);
 
         open_gate(&first);
         await_inside(&second, 1);
         assert_int_equal(vx_fair_pool_clients(pool), N_CLIENTS / 2 + 1);
         for (uint64_t i = 2; i <= N_CLIENTS; i += 2) {
-            assert_int_equal(vx_fair_pool_submit(pool, patterned_id(pattern, i), count_up, &ran), VX_OK);
-            assert_int_equal(vx_fair_pool_submit(pool, patterned_id(pattern, i), count_up, &ran), VX_ERR_LIMIT);
+            assert_int_equal(vx_fair_pool_submit(pool, patterned_id(pattern, i), count_up, NULL, &ran), VX_OK);
+            assert_int_equal(vx_fair_pool_submit(pool, patterned_id(pattern, i), count_up, NULL, &ran), VX_ERR_LIMIT);
         }
         open_gate(&second);
         await_idle(pool);
@@ -297,11 +330,11 @@ static void destroy_runs_what_was_taken(void **state)
     gate g = GATE_CLOSED;
     atomic_int ran = 0;
     vx_fair_pool *pool = new_pool(2, QUEUED, 0);
-    assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &g), VX_OK);
-    assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, &g), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, NULL, &g), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, GATEKEEPER, wait_at_gate, NULL, &g), VX_OK);
     await_inside(&g, 2);
     for (uint64_t i = 0; i < QUEUED; i++)
-        assert_int_equal(vx_fair_pool_submit(pool, i % 7, count_up, &ran), VX_OK);
+        assert_int_equal(vx_fair_pool_submit(pool, i % 7, count_up, NULL, &ran), VX_OK);
     assert_int_equal(atomic_load(&ran), 0);
     open_gate(&g);
     vx_fair_pool_destroy(pool);
@@ -322,7 +355,7 @@ static void submit_until_closed(void *arg, int worker)
     (void)worker;
     late_task *late = arg;
     do
-        late->last = vx_fair_pool_submit(late->pool, 8, count_up, late->ran);
+        late->last = vx_fair_pool_submit(late->pool, 8, count_up, NULL, late->ran);
     while (late->last != VX_ERR_CLOSED && sched_yield() == 0);
 }
 
@@ -332,7 +365,7 @@ static void closed_while_shutting_down(void **state)
     atomic_int ran = 0;
     vx_fair_pool *pool = new_pool(1, 4, 0);
     late_task late = {.pool = pool, .ran = &ran};
-    assert_int_equal(vx_fair_pool_submit(pool, 9, submit_until_closed, &late), VX_OK);
+    assert_int_equal(vx_fair_pool_submit(pool, 9, submit_until_closed, NULL, &late), VX_OK);
     while (vx_fair_pool_waiting(pool) < 4)
         sched_yield();
     vx_fair_pool_destroy(pool);
@@ -376,7 +409,7 @@ static void *submit_many(void *arg)
     uint64_t random = c->seed + atomic_fetch_add(&c->next_stream, 1);
     for (int i = 0; i < N_EACH;) {
         uint64_t id = stats_random(&random) % N_CLIENTS_SHARED;
-        vx_err err = vx_fair_pool_submit(c->pool, id, work_for_client, &c->clients[id]);
+        vx_err err = vx_fair_pool_submit(c->pool, id, work_for_client, NULL, &c->clients[id]);
         if (err == VX_OK) {
             atomic_fetch_add(&c->n_taken, 1);
             i++;
@@ -452,7 +485,7 @@ static vx_err submit_twice(void *ctx)
 {
     submission *s = ctx;
     for (int i = 0; i < 2; i++) {
-        vx_err err = vx_fair_pool_submit(s->pool, 5, count_up, &s->ran);
+        vx_err err = vx_fair_pool_submit(s->pool, 5, count_up, NULL, &s->ran);
         if (err != VX_OK)
             return err;
         atomic_fetch_add(&s->expected, 1);
@@ -481,6 +514,7 @@ int main(void)
         cmocka_unit_test(who_comes_back_waits_his_turn),
         cmocka_unit_test(busy_exactly_at_capacity),
         cmocka_unit_test(limit_counts_waiting_and_running),
+        cmocka_unit_test(what_follows_a_task_counts_no_more),
         cmocka_unit_test(records_return_to_none),
         cmocka_unit_test(destroy_runs_what_was_taken),
         cmocka_unit_test(closed_while_shutting_down),

@@ -130,11 +130,31 @@ static void what_may_be_tried_again_says_when(void **state)
     static const struct {
         vx_err err;
         int seconds;
-    } rows[] = {{VX_ERR_BUSY, 1}, {VX_ERR_NOT_READY, 2}, {VX_ERR_CLOSED, 2}, {VX_ERR_DEADLINE, 0}, {VX_ERR_BASE64, 0}};
+    } rows[] = {{VX_ERR_BUSY, 1},     {VX_ERR_LIMIT, 1},       {VX_ERR_NOT_READY, 2}, {VX_ERR_CLOSED, 2},
+                {VX_ERR_DEADLINE, 0}, {VX_ERR_AUTH_DENIED, 0}, {VX_ERR_BASE64, 0}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         vx_reply reply = {0};
         vx_problem_reply(&reply, "x", rows[i].err, NULL);
         assert_int_equal(reply.retry_after_s, rows[i].seconds);
+        vx_reply_done(&reply);
+    }
+}
+
+/* Who knows the time tells it; a failure of our own has none, whatever was noted. */
+static void the_time_of_the_case_goes_before_the_table(void **state)
+{
+    (void)state;
+    static const struct {
+        vx_err err;
+        int noted, told;
+    } rows[] = {{VX_ERR_CIRCUIT_OPEN, 7, 7}, {VX_ERR_CIRCUIT_OPEN, 0, 30}, {VX_ERR_BUSY, 3, 3}, {VX_ERR_ENGINE, 7, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        vx_reply reply = {0};
+        vx_errinfo info = {0};
+        vx_errinfo_set(&info, rows[i].err, "a sentence for this case");
+        info.retry_s = rows[i].noted;
+        vx_problem_reply(&reply, "x", rows[i].err, &info);
+        assert_int_equal(reply.retry_after_s, rows[i].told);
         vx_reply_done(&reply);
     }
 }
@@ -214,6 +234,7 @@ int main(void)
         cmocka_unit_test(what_broke_inside_is_not_told),
         cmocka_unit_test(a_detail_cut_inside_a_character_is_replaced),
         cmocka_unit_test(what_may_be_tried_again_says_when),
+        cmocka_unit_test(the_time_of_the_case_goes_before_the_table),
         cmocka_unit_test(faults_of_http_have_their_own_rows),
         cmocka_unit_test(a_problem_replaces_what_was_there),
         cmocka_unit_test(without_memory_the_status_stands),

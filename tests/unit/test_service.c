@@ -29,23 +29,29 @@ static vx_options *load_options(char *const *settings)
     return options;
 }
 
-/* A service of its own for each test; model NULL: the starter. */
+/* A service of its own for each test. */
 typedef struct {
     vx_options *options;
     vx_service *service;
 } fixture;
 
-static fixture open_service(const char *model)
+/* model NULL: the starter; extra: one more setting, or NULL. */
+static fixture open_service_with(const char *model, char *extra)
 {
     char folder[128];
     snprintf(folder, sizeof folder, "ECAPA_CACHE_DIR=%s", model ? model : STARTER);
-    char threads[] = "VOXLOCK_THREADS=1", queue[] = "VOXLOCK_QUEUE=1";
-    char *settings[] = {folder, threads, queue, NULL};
+    char threads[] = "VOXLOCK_THREADS=1", queue[] = "VOXLOCK_QUEUE=1", backoff[] = "VOXLOCK_LOAD_BACKOFF_MS=1";
+    char *settings[] = {folder, threads, queue, backoff, extra, NULL};
     fixture f = {.options = load_options(settings)};
     vx_errinfo info = {0};
     if (vx_service_create(f.options, NULL, &f.service, &info))
         fail_msg("%s", info.text);
     return f;
+}
+
+static fixture open_service(const char *model)
+{
+    return open_service_with(model, NULL);
 }
 
 static void close_service(fixture *f)
@@ -85,22 +91,51 @@ static void a_request_waits_for_the_model(void **state)
     assert_true(view.warmup_ms > 0);
     assert_true(view.startup_ms >= view.load_ms);
     assert_int_equal(view.info.threads, 1);
+    assert_false(view.info.degraded);
+    assert_true(view.self_test > 0.999); /* the starter's manifest holds the reference's embedding */
+    assert_true(vx_service_uptime_s(f.service) > 0);
     close_service(&f);
 }
 
-static void a_missing_model_fails_at_once_and_says_so(void **state)
+static void a_missing_model_fails_in_the_end_and_says_so(void **state)
 {
     (void)state;
-    fixture f = open_service("tests/data/no-such-model");
+    char attempts[] = "VOXLOCK_LOAD_ATTEMPTS=3";
+    fixture f = open_service_with("tests/data/no-such-model", attempts);
     vx_service_view view;
+    vx_startup_event events[VX_STARTUP_EVENTS];
     vx_errinfo info = {0};
     assert_int_equal(vx_service_start(f.service), VX_OK);
     assert_int_equal(vx_service_wait_ready(f.service, FOR_EVER, &info), VX_ERR_NOT_READY);
     assert_non_null(strstr(info.text, "could not be loaded"));
     vx_service_view_get(f.service, &view);
     assert_int_equal(view.state, VX_STARTUP_FAILED);
-    assert_int_equal(view.error.code, VX_ERR_MODEL_MISSING);
-    assert_true(view.error.text[0] != '\0');
+    assert_string_equal(view.folder, "tests/data/no-such-model");
+    assert_true(view.load_ms == 0);
+    assert_int_equal(vx_service_history(f.service, events), 7); /* PENDING, and two for each attempt */
+    assert_int_equal(events[6].attempt, 3);
+    assert_non_null(strstr(events[6].reason, vx_err_code(VX_ERR_MODEL_MISSING)));
+    assert_non_null(strstr(events[6].reason, "tests/data/no-such-model"));
+    close_service(&f);
+}
+
+static void what_cannot_be_had_is_replaced_and_told(void **state)
+{
+    (void)state;
+    char strategy[] = "ECAPA_PREFERRED_STRATEGY=jit";
+    fixture f = open_service_with(NULL, strategy);
+    vx_service_view view;
+    vx_startup_event events[VX_STARTUP_EVENTS];
+    assert_int_equal(vx_service_start(f.service), VX_OK);
+    assert_int_equal(vx_service_wait_ready(f.service, FOR_EVER, NULL), VX_OK);
+    vx_service_view_get(f.service, &view);
+    assert_int_equal(view.state, VX_STARTUP_DEGRADED);
+    assert_true(view.info.degraded);
+    assert_string_equal(view.info.strategy, "native");
+    assert_non_null(strstr(view.info.reason, "'jit'"));
+    int n = vx_service_history(f.service, events);
+    assert_int_equal(events[n - 1].state, VX_STARTUP_DEGRADED);
+    assert_string_equal(events[n - 1].reason, view.info.reason);
     close_service(&f);
 }
 
@@ -138,12 +173,19 @@ static void embedding_goes_through_the_engine(void **state)
     vx_engine_options engine_options = vx_engine_options_default();
     vx_engine *engine = NULL;
     vx_audio audio = make_audio();
-    vx_embedding ours, expected;
-    vx_stage_times times = {0};
+    vx_embedding ours, again, expected;
+    vx_stage_times times = {0}, none = {0};
     double cosine = 0;
+    bool cached = true;
     assert_int_equal(vx_service_start(f.service), VX_OK);
-    assert_int_equal(vx_service_embed(f.service, &audio, FOR_EVER, &ours, &times, NULL), VX_OK);
+    assert_int_equal(vx_service_embed(f.service, &audio, FOR_EVER, NULL, &ours, &times, &cached, NULL), VX_OK);
+    assert_false(cached);
     assert_true(times.inference_ms > 0);
+    assert_int_equal(vx_service_embed(f.service, &audio, FOR_EVER, NULL, &again, &none, &cached, NULL), VX_OK);
+    assert_true(cached);
+    assert_true(none.inference_ms == 0 && none.features_ms == 0);
+    assert_memory_equal(again.values, ours.values, (size_t)ours.dim * sizeof *ours.values);
+    assert_true(vx_model_digest_equal(&again.model, &ours.model));
     assert_int_equal(vx_engine_open(STARTER, &engine_options, &engine, NULL), VX_OK);
     assert_int_equal(vx_engine_embed(engine, audio.samples, audio.n, &expected, NULL), VX_OK);
     assert_int_equal(vx_embedding_cosine(&ours, &expected, &cosine), VX_OK);
@@ -162,7 +204,9 @@ static void a_deadline_that_has_passed_costs_nothing(void **state)
     vx_stage_times times = {0};
     assert_int_equal(vx_service_start(f.service), VX_OK);
     assert_int_equal(vx_service_wait_ready(f.service, FOR_EVER, NULL), VX_OK);
-    assert_int_equal(vx_service_embed(f.service, &audio, vx_now_ns(), &embedding, &times, NULL), VX_ERR_DEADLINE);
+    bool cached;
+    assert_int_equal(vx_service_embed(f.service, &audio, vx_now_ns(), NULL, &embedding, &times, &cached, NULL),
+                     VX_ERR_DEADLINE);
     assert_true(times.inference_ms == 0);
     vx_audio_done(&audio);
     close_service(&f);
@@ -184,17 +228,55 @@ static void the_queue_is_bounded_and_closing_empties_it(void **state)
     size_t waiting, running;
     int workers;
     int taken = 0;
-    while (vx_service_submit(f.service, wait_for_close, f.service) == VX_OK)
+    vx_err err;
+    while ((err = vx_service_submit(f.service, (uint64_t)taken, wait_for_close, NULL, f.service)) == VX_OK)
         taken++;
+    assert_int_equal(err, VX_ERR_BUSY);
     /* One for the worker and one to wait, whether or not the worker has woken up yet. */
     assert_int_equal(taken, 2);
     vx_service_queue(f.service, &waiting, &running, &workers);
     assert_int_equal(waiting + running, 2);
     assert_int_equal(workers, 1);
     vx_service_close(f.service);
-    assert_int_equal(vx_service_submit(f.service, wait_for_close, f.service), VX_ERR_CLOSED);
+    assert_int_equal(vx_service_submit(f.service, 0, wait_for_close, NULL, f.service), VX_ERR_CLOSED);
     vx_service_queue(f.service, &waiting, &running, &workers);
     assert_int_equal(waiting + running, 0);
+    close_service(&f);
+}
+
+static void one_client_cannot_take_every_place(void **state)
+{
+    (void)state;
+    char limit[] = "VOXLOCK_CLIENT_LIMIT=1";
+    fixture f = open_service_with(NULL, limit);
+    assert_int_equal(vx_service_submit(f.service, 1, wait_for_close, NULL, f.service), VX_OK);
+    assert_int_equal(vx_service_submit(f.service, 1, wait_for_close, NULL, f.service), VX_ERR_LIMIT);
+    assert_int_equal(vx_service_submit(f.service, 2, wait_for_close, NULL, f.service), VX_OK);
+    close_service(&f);
+}
+
+/* Nothing is known before there is a model, and nothing of an unknown request. */
+static void requests_are_recalled_once_the_model_serves(void **state)
+{
+    (void)state;
+    fixture f = open_service(NULL);
+    vx_audio audio = make_audio(), known = {0};
+    vx_cache_key request = {{1}}, other = {{2}}, key;
+    vx_embedding embedding, recalled;
+    vx_stage_times times = {0};
+    int note = 0;
+    bool cached;
+    assert_false(vx_service_recall(f.service, &request, &recalled, &known, &note));
+    assert_int_equal(vx_service_start(f.service), VX_OK);
+    assert_int_equal(vx_service_embed(f.service, &audio, FOR_EVER, &key, &embedding, &times, &cached, NULL), VX_OK);
+    vx_service_remember(f.service, &request, &key, &audio, 3);
+    assert_false(vx_service_recall(f.service, &other, &recalled, &known, &note));
+    assert_true(vx_service_recall(f.service, &request, &recalled, &known, &note));
+    assert_int_equal(note, 3);
+    assert_null(known.samples);
+    assert_int_equal(known.n, audio.n);
+    assert_memory_equal(recalled.values, embedding.values, (size_t)embedding.dim * sizeof *embedding.values);
+    vx_audio_done(&audio);
     close_service(&f);
 }
 
@@ -207,12 +289,34 @@ static void audio_is_counted_in_whole_seconds_without_loss(void **state)
     vx_stage_times times = {0};
     audio.n = N_SAMPLES * 2 / 5;
     assert_int_equal(vx_service_start(f.service), VX_OK);
-    for (int i = 0; i < 5; i++)
-        assert_int_equal(vx_service_embed(f.service, &audio, FOR_EVER, &embedding, &times, NULL), VX_OK);
+    bool cached;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(vx_service_embed(f.service, &audio, FOR_EVER, NULL, &embedding, &times, &cached, NULL), VX_OK);
+        assert_int_equal(cached, i > 0);
+    }
     vx_metric *counter =
         vx_metrics_counter(vx_service_metrics(f.service), "voxlock_audio_seconds_total", "Audio embedded.", "");
     assert_true(vx_metric_value(counter) == 2);
     vx_audio_done(&audio);
+    close_service(&f);
+}
+
+/* What is read when asked for shows the state of the moment. */
+static void gauges_follow_the_state(void **state)
+{
+    (void)state;
+    fixture f = open_service(NULL);
+    vx_metrics *m = vx_service_metrics(f.service);
+    vx_metric *pending = vx_metrics_gauge(m, "voxlock_startup_state", "", "state=\"PENDING\""),
+              *ready = vx_metrics_gauge(m, "voxlock_startup_state", "", "state=\"READY\""),
+              *serves = vx_metrics_gauge(m, "voxlock_ready", "", "");
+    vx_service_refresh_gauges(f.service);
+    assert_true(vx_metric_value(pending) == 1 && vx_metric_value(ready) == 0 && vx_metric_value(serves) == 0);
+    assert_int_equal(vx_service_start(f.service), VX_OK);
+    assert_int_equal(vx_service_wait_ready(f.service, FOR_EVER, NULL), VX_OK);
+    vx_service_refresh_gauges(f.service);
+    assert_true(vx_metric_value(pending) == 0 && vx_metric_value(ready) == 1 && vx_metric_value(serves) == 1);
+    assert_true(vx_metric_value(vx_metrics_gauge(m, "voxlock_workers", "", "")) == 1);
     close_service(&f);
 }
 
@@ -236,8 +340,8 @@ static void failed_allocations_are_survived(void **state)
         assert_true(err == VX_OK || (err == VX_ERR_NOMEM && !service));
         vx_service_destroy(service);
     }
-    /* The service, its registry, its pool. */
-    assert_true(n_refused >= 3);
+    /* The service, its registry, two caches with two tables each, its breaker, its pools and threads. */
+    assert_true(n_refused >= 12);
     vx_options_destroy(options);
 }
 
@@ -370,13 +474,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_waits_for_the_model),
-        cmocka_unit_test(a_missing_model_fails_at_once_and_says_so),
+        cmocka_unit_test(a_missing_model_fails_in_the_end_and_says_so),
+        cmocka_unit_test(what_cannot_be_had_is_replaced_and_told),
         cmocka_unit_test(a_service_may_end_before_it_started),
         cmocka_unit_test(an_instruction_set_of_another_machine_is_refused),
         cmocka_unit_test(embedding_goes_through_the_engine),
         cmocka_unit_test(a_deadline_that_has_passed_costs_nothing),
         cmocka_unit_test(the_queue_is_bounded_and_closing_empties_it),
+        cmocka_unit_test(one_client_cannot_take_every_place),
+        cmocka_unit_test(requests_are_recalled_once_the_model_serves),
         cmocka_unit_test(audio_is_counted_in_whole_seconds_without_loss),
+        cmocka_unit_test(gauges_follow_the_state),
         cmocka_unit_test(failed_allocations_are_survived),
         cmocka_unit_test(format_and_rate_of_json),
         cmocka_unit_test(format_and_rate_of_a_query),
