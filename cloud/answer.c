@@ -51,12 +51,15 @@ static json_t *base64_vector(const vx_embedding *embedding)
     return string;
 }
 
+json_t *vx_answer_vector(const vx_embedding *embedding, vx_vector_form form)
+{
+    return form == VX_VECTOR_BASE64 ? base64_vector(embedding)
+                                    : vx_json_from_floats(embedding->values, (size_t)embedding->dim);
+}
+
 int vx_answer_embedding(json_t *obj, const vx_embedding *embedding, vx_vector_form form)
 {
-    int bad =
-        json_object_set_new(obj, "embedding",
-                            form == VX_VECTOR_BASE64 ? base64_vector(embedding)
-                                                     : vx_json_from_floats(embedding->values, (size_t)embedding->dim));
+    int bad = json_object_set_new(obj, "embedding", vx_answer_vector(embedding, form));
     return bad | json_object_set_new(obj, "embedding_size", json_integer(embedding->dim));
 }
 

@@ -26,6 +26,8 @@ typedef enum { VX_VECTOR_FLOAT, VX_VECTOR_BASE64 } vx_vector_form;
 VX_MUST_CHECK vx_err vx_answer_form(const json_t *root, vx_vector_form *ret_form, vx_errinfo *info);
 /* The vector as little-endian float32, appended to out. Errors: NOMEM. */
 VX_MUST_CHECK vx_err vx_answer_octets(const vx_embedding *embedding, vx_buf *out);
+/* The vector alone; NULL when memory is out. */
+json_t *vx_answer_vector(const vx_embedding *embedding, vx_vector_form form);
 /* embedding, embedding_size */
 int vx_answer_embedding(json_t *obj, const vx_embedding *embedding, vx_vector_form form);
 /* model (digest text), model_name */

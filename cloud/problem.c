@@ -38,7 +38,8 @@ static const fault_row FAULTS[] = {
     [VX_FAULT_CONTENT_TYPE] = {415, "unsupported_content_type",
                                "send application/json, or where the path takes bare audio audio/* or "
                                "application/octet-stream"},
-    [VX_FAULT_CONTENT_ENCODING] = {415, "unsupported_content_encoding", "send the body as it is, or with Content-Encoding: gzip"},
+    [VX_FAULT_CONTENT_ENCODING] = {415, "unsupported_content_encoding",
+                                   "send the body as it is, or with Content-Encoding: gzip"},
     [VX_FAULT_FRAMING] = {400, "bad_framing", "send either Content-Length or Transfer-Encoding: chunked"},
 };
 

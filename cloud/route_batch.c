@@ -51,9 +51,6 @@ static vx_err embed_item(batch *b, const json_t *item, vx_audio *audio, vx_embed
     if (!err)
         err = vx_service_embed(b->service, audio, b->request->deadline_ns, NULL, ret_embedding, &b->times, ret_cached,
                                info);
-    b->n_failed += err != VX_OK;
-    b->n_cached += !err && *ret_cached;
-    b->n_computed += !err && !*ret_cached;
     return err;
 }
 
@@ -70,7 +67,7 @@ static int set_failure(json_t *obj, const char *detail_key, vx_err err, const vx
 static int answer_plain(const batch *b, vx_err err, const vx_embedding *embedding, const vx_errinfo *info)
 {
     if (!err) {
-        int bad = json_array_append_new(b->answers, vx_json_from_floats(embedding->values, (size_t)embedding->dim));
+        int bad = json_array_append_new(b->answers, vx_answer_vector(embedding, b->form));
         return bad | json_array_append_new(b->errors, json_null());
     }
     json_t *failure = json_object();
@@ -109,6 +106,9 @@ static vx_err run_items(batch *b, const json_t *list)
         vx_errinfo info = {0};
         bool cached = false;
         vx_err err = embed_item(b, item, &audio, &embedding, &cached, &info);
+        b->n_failed += err != VX_OK;
+        b->n_cached += !err && cached;
+        b->n_computed += !err && !cached;
         int bad = b->rich || b->populate ? answer_rich(b, item, err, &audio, &embedding, cached, &info)
                                          : answer_plain(b, err, &embedding, &info);
         if (err == VX_ERR_CLOSED)

@@ -130,7 +130,7 @@ vx_err vx_route_identify(vx_service *service, const vx_request *request, vx_repl
     vx_audio audio = {0};
     vx_embedding probe = {0};
     vx_stage_times times = {0};
-    vx_audio_hint hint;
+    vx_audio_hint hint = vx_audio_hint_default();
     vx_service_view view;
     const json_t *list = NULL;
     json_t *root = NULL;
@@ -139,7 +139,7 @@ vx_err vx_route_identify(vx_service *service, const vx_request *request, vx_repl
     if (!err)
         err = check_list(root, &list, info);
     if (!err)
-        err = vx_audio_hint_json(root, "format", "sample_rate", vx_audio_hint_default(), &hint, info);
+        err = vx_audio_hint_json(root, "format", "sample_rate", hint, &hint, info);
     if (!err)
         err = vx_audio_from_field(service, root, "audio_data", hint, &audio, &times, info);
     if (!err)

@@ -164,7 +164,7 @@ vx_err vx_route_diagnostics(vx_service *service, const vx_request *request, vx_r
 {
     (void)request, (void)info;
     vx_service_view view;
-    vx_startup_event events[VX_STARTUP_EVENTS];
+    vx_startup_event events[VX_STARTUP_EVENTS] = {0};
     vx_service_view_get(service, &view);
     bool ready = vx_startup_serves(view.state);
     int retries = events[vx_service_history(service, events) - 1].attempt;

@@ -103,6 +103,7 @@ static void fill_centres(const vx_fbank_params *p, double *ret_hz)
  * symmetric in Hz, where others' upper foot is the next centre. */
 static float bin_weight(const vx_fbank_params *p, const double *hz, int bin)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): there is at least one band, so hz is filled */
     const double slope = ((double)bin * VX_AUDIO_RATE / p->n_fft - hz[1]) / (hz[1] - hz[0]);
     const double weight = fmin(slope + 1, 1 - slope);
     return weight > 0 ? (float)weight : 0;

@@ -49,7 +49,7 @@ static size_t format_plain(double x, char *text)
         digits /= 10;
         e++;
     }
-    char reversed[DIGITS + 8];
+    char reversed[DIGITS + 8] = {0};
     int n = 0, behind = DIGITS - 1 - e; /* digits behind the point */
     for (; behind > 1 && digits % 10 == 0; behind--)
         digits /= 10;

@@ -311,7 +311,7 @@ static vx_err write_real(vx_buf *out, double value)
     char text[32];
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
-        if (memcmp(&(double){strtod(text, NULL)}, &value, sizeof value) == 0)
+        if (strtod(text, NULL) == value)
             break;
     }
     return vx_buf_printf(out, "%s\n", text);

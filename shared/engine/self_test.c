@@ -4,8 +4,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* Integers only, and shifts of negative numbers that round down: as Python does it, and every compiler this is built
- * with. models/self_test.py is the other copy of this definition. */
+/* x / 2^n rounded down, as Python's >> does it; C leaves the shift of a negative number to the compiler. */
+static int32_t shifted(int32_t x, int n)
+{
+    return x >= 0 ? x >> n : ~(~x >> n);
+}
+
+/* Integers only, so that every language makes the same samples; models/self_test.py is the other copy. */
 void vx_self_test_signal(float ret_samples[VX_SELF_TEST_SAMPLES])
 {
     uint32_t noise = 1;
@@ -13,8 +18,8 @@ void vx_self_test_signal(float ret_samples[VX_SELF_TEST_SAMPLES])
     for (int32_t n = 0; n < VX_SELF_TEST_SAMPLES; n++) {
         noise = noise * 1664525u + 1013904223u;
         phase = (phase + 532) & 0xffff;
-        int32_t saw = ((phase - 32768) * (1000 + n % 4000)) >> 14;
-        int32_t hiss = ((int32_t)(noise >> 20) - 2048) >> 2;
+        int32_t saw = shifted((phase - 32768) * (1000 + n % 4000), 14);
+        int32_t hiss = shifted((int32_t)(noise >> 20) - 2048, 2);
         ret_samples[n] = (float)(saw + hiss) / 32768.0f;
     }
 }

@@ -10,6 +10,9 @@
 
 #include <cmocka.h>
 
+#include "shared/base/bytes.h"
+#include "shared/base/gzip.h"
+#include "shared/base/sha256.h"
 #include "tests/support/http.h"
 #include "tests/support/openapi.h"
 #include "tests/support/schema.h"
@@ -74,62 +77,196 @@ static void check_no_body_answer(const fixture *f, const char *path, const char 
     http_reply_done(&reply);
 }
 
-/* Sent as they stand. An example that shows a failure says so by x-status. */
-static size_t post_examples(const fixture *f, const char *path, const json_t *operation)
+typedef void operation_fn(const fixture *f, const char *path, const char *method, const json_t *operation);
+
+static size_t each_operation(const fixture *f, operation_fn *check)
 {
-    const json_t *json =
-        json_object_get(json_object_get(json_object_get(operation, "requestBody"), "content"), "application/json");
-    const char *name;
-    json_t *example;
-    char why[512];
+    const char *path, *key;
+    json_t *item, *operation;
     size_t n = 0;
-    json_object_foreach(json_object_get(json, "examples"), name, example)
+    json_object_foreach(json_object_get(f->document, "paths"), path, item)
     {
-        const json_t *value = json_object_get(example, "value");
-        if (!schema_holds(f->document, json_object_get(json, "schema"), value, why, sizeof why))
-            fail_msg("%s: the example '%s' is not as its schema says: %s", path, name, why);
-        char *body = json_dumps(value, 0);
-        http_reply reply = http_post(f->s->port, path, body);
-        const json_t *status = json_object_get(example, "x-status");
-        if (reply.status != (status ? json_integer_value(status) : 200))
+        json_object_foreach(item, key, operation)
+        {
+            const bool get = strcmp(key, "get") == 0;
+            if (!get)
+                assert_string_equal(key, "post");
+            check(f, path, get ? "GET" : "POST", operation);
+            n++;
+        }
+    }
+    return n;
+}
+
+static const json_t *json_body_of(const json_t *operation)
+{
+    return json_object_get(json_object_get(json_object_get(operation, "requestBody"), "content"), "application/json");
+}
+
+/* The same request in gzip, and its answer out of gzip. */
+static http_reply post_packed(const fixture *f, const char *path, const char *body)
+{
+    static const char *const headers[] = {"Content-Type: application/json", "Content-Encoding: gzip",
+                                          "Accept-Encoding: gzip", "Expect:", NULL};
+    vx_buf packed = {0}, plain = {0};
+    assert_int_equal(vx_gzip_deflate(body, strlen(body), 1, &packed), VX_OK);
+    http_reply reply =
+        http_call(f->s->port, (http_request){.path = path, .headers = headers, .body = packed.data, .len = packed.len});
+    vx_buf_done(&packed);
+    if (http_header_is(&reply, "Content-Encoding", "gzip")) {
+        assert_int_equal(vx_gzip_inflate(reply.body.data, reply.body.len, 1 << 24, &plain, NULL), VX_OK);
+        vx_buf_done(&reply.body);
+        reply.body = plain;
+    }
+    return reply;
+}
+
+/* Sent as it stands. An example that shows a failure says so by x-status. */
+static void post_example(const fixture *f, const char *path, const json_t *schema, const char *name,
+                         const json_t *example)
+{
+    char why[512];
+    const json_t *value = json_object_get(example, "value"), *status = json_object_get(example, "x-status");
+    const int expected = status ? (int)json_integer_value(status) : 200;
+    if (expected != 422 && !schema_holds(f->document, schema, value, why, sizeof why))
+        fail_msg("%s: the example '%s' is not as its schema says: %s", path, name, why);
+    char *body = json_dumps(value, 0);
+    for (int packed = 0; packed < 2; packed++) {
+        http_reply reply = packed ? post_packed(f, path, body) : http_post(f->s->port, path, body);
+        if (reply.status != expected)
             fail_msg("%s: the example '%s' is answered %d", path, name, reply.status);
         openapi_check(f->document, path, "POST", &reply);
         http_reply_done(&reply);
-        free(body);
+    }
+    free(body);
+}
+
+static void check_answers(const fixture *f, const char *path, const char *method, const json_t *operation)
+{
+    const char *name;
+    json_t *example;
+    size_t n = 0;
+    if (strcmp(method, "GET") == 0) {
+        check_no_body_answer(f, path, "GET");
+        return;
+    }
+    const json_t *body = json_body_of(operation);
+    http_reply reply = http_post(f->s->port, path, "{}");
+    openapi_check(f->document, path, "POST", &reply);
+    /* Where a body is required, an object with nothing in it is not enough. */
+    assert_int_equal(reply.status, body ? 422 : 200);
+    http_reply_done(&reply);
+    json_object_foreach(json_object_get(body, "examples"), name, example)
+    {
+        post_example(f, path, json_object_get(body, "schema"), name, example);
         n++;
     }
-    return n;
+    assert_true(!body || n > 0);
 }
 
 /* Each operation answers as documented: without a body at all, and to each of its examples. */
 static void every_operation_answers_as_documented(void **state)
 {
-    const fixture *f = *state;
-    const char *path, *method;
-    json_t *item, *operation;
-    size_t n_operations = 0;
-    json_object_foreach(json_object_get(f->document, "paths"), path, item)
-    {
-        json_object_foreach(item, method, operation)
-        {
-            n_operations++;
-            if (strcmp(method, "get") == 0) {
-                check_no_body_answer(f, path, "GET");
-                continue;
-            }
-            assert_string_equal(method, "post");
-            http_reply reply = http_post(f->s->port, path, "{}");
-            openapi_check(f->document, path, "POST", &reply);
-            /* Where a body is required, an object with nothing in it is not enough. */
-            assert_int_equal(reply.status, json_object_get(operation, "requestBody") ? 422 : 200);
-            http_reply_done(&reply);
-            if (!json_object_get(operation, "requestBody"))
-                continue;
-            assert_in_range(post_examples(f, path, operation), 1, 16);
-        }
-    }
-    assert_in_range(n_operations, 9, 64);
+    assert_in_range(each_operation(*state, check_answers), 14, 64);
 }
+
+/* ---- failures of every operation -------------------------------------------------------------------------------- */
+
+static void check_raw(const fixture *f, const char *path, const char *method, const char *headers, int status,
+                      const char *code)
+{
+    char message[512];
+    http_reply reply = {0};
+    snprintf(message, sizeof message, "%s %s HTTP/1.1\r\nHost: test\r\n%s\r\n", method, path, headers);
+    int fd = raw_open(f->s->port);
+    assert_true(raw_say(fd, message) && raw_reply(fd, true, &reply));
+    raw_close(&fd);
+    json_t *problem = http_json(&reply);
+    if (reply.status != status || strcmp(json_string_value(json_object_get(problem, "code")), code) != 0)
+        fail_msg("%s %s is answered %d", method, path, reply.status);
+    json_decref(problem);
+    openapi_check(f->document, path, method, &reply);
+    http_reply_done(&reply);
+}
+
+static void check_bad_messages(const fixture *f, const char *path, const char *method, const json_t *operation)
+{
+    (void)operation;
+    check_raw(f, path, method, "Content-Length: 0\r\nContent-Length: 2\r\n", 400, "bad_framing");
+    check_raw(f, path, method, "Content-Length: 99999999999\r\n", 413, "body_too_large");
+}
+
+static void bad_messages_are_answered_as_documented(void **state)
+{
+    each_operation(*state, check_bad_messages);
+}
+
+static void check_without_model(const fixture *f, const char *path, const char *method, const json_t *operation)
+{
+    const char *name;
+    json_t *example;
+    if (strcmp(method, "GET") == 0) {
+        http_reply reply = http_get(f->s->port, path);
+        openapi_check(f->document, path, "GET", &reply);
+        http_reply_done(&reply);
+        return;
+    }
+    json_object_foreach(json_object_get(json_body_of(operation), "examples"), name, example)
+    {
+        if (json_object_get(example, "x-status"))
+            continue;
+        char *body = json_dumps(json_object_get(example, "value"), 0);
+        http_reply reply = http_post(f->s->port, path, body);
+        openapi_expect_problem(f->document, path, &reply, 503, "not_ready");
+        free(body);
+    }
+}
+
+static void a_service_without_a_model_answers_as_documented(void **state)
+{
+    static const char *const settings[] = {"ECAPA_CACHE_DIR=/nonexistent", "VOXLOCK_LOAD_ATTEMPTS=1", NULL};
+    fixture f = *(const fixture *)*state;
+    f.s = service_start(settings);
+    assert_true(service_says(f.s, "the model cannot be loaded"));
+    each_operation(&f, check_without_model);
+    assert_int_equal(service_stop(f.s), 0);
+}
+
+/* ---- keys ------------------------------------------------------------------------------------------------------- */
+
+#define TOKEN "3f7c1d9b2e8a4056917dc0e5b6a1f248"
+
+/* Open: the operation's own list of what it asks for is there and empty. */
+static void check_key(const fixture *f, const char *path, const char *method, const json_t *operation)
+{
+    static const char *const headers[] = {"Authorization: Bearer " TOKEN, NULL};
+    const json_t *security = json_object_get(operation, "security");
+    const bool open = security && json_array_size(security) == 0;
+    http_reply reply = http_call(f->s->port, (http_request){.path = path, .method = method});
+    if (reply.status != (open ? 200 : 401))
+        fail_msg("%s %s is answered %d without a key", method, path, reply.status);
+    openapi_check(f->document, path, method, &reply);
+    http_reply_done(&reply);
+    reply = http_call(f->s->port, (http_request){.path = path, .method = method, .headers = headers});
+    if (reply.status == 401)
+        fail_msg("%s %s is refused with a key", method, path);
+    http_reply_done(&reply);
+}
+
+static void keys_are_asked_for_where_the_document_says(void **state)
+{
+    uint8_t digest[VX_SHA256_BYTES];
+    char hex[VX_SHA256_HEX], keys[128];
+    assert_int_equal(vx_sha256_of(TOKEN, strlen(TOKEN), digest), VX_OK);
+    vx_hex(digest, sizeof digest, hex);
+    snprintf(keys, sizeof keys, "VOXLOCK_API_KEYS=test:%s", hex);
+    fixture f = *(const fixture *)*state;
+    f.s = service_start_ready((const char *const[]){keys, NULL});
+    each_operation(&f, check_key);
+    assert_int_equal(service_stop(f.s), 0);
+}
+
+/* ---- methods and paths ------------------------------------------------------------------------------------------ */
 
 /* The two must agree on a method: documented and answered, or neither. */
 static void check_method(const fixture *f, const char *path, const char *method)
@@ -201,10 +338,8 @@ static void paths_that_are_not_documented_are_404(void **state)
         "/api/ml/",
         "/api/ml/speaker_embedding/",
         "/api/ml/speaker_embeddings",
-        "/api/ml/speaker_identify",
-        "/api/ml/prewarm",
-        "/api/ml/prepopulate",
-        "/startup-diagnostics",
+        "/api/ml/prewarm/",
+        "/startup-diagnostics/",
         "/docs",
         "/metrics/",
         "/openapi.yaml",
@@ -218,8 +353,7 @@ static void paths_that_are_not_documented_are_404(void **state)
     };
     const fixture *f = *state;
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        if (json_object_get(json_object_get(f->document, "paths"), paths[i]))
-            continue; /* documented by now: the tests above hold for it */
+        assert_null(json_object_get(json_object_get(f->document, "paths"), paths[i]));
         for (int post = 0; post < 2; post++) {
             http_reply reply =
                 http_call(f->s->port, (http_request){.path = paths[i], .body = post ? "{}" : NULL, .len = 2});
@@ -307,6 +441,8 @@ static void the_schema_check_can_fail(void **state)
         {"Milliseconds", "-0.1", "too small"},
         {"StartupState", "\"STARTED\"", "not in the list"},
         {"VerifyRequest", "{\"audio_data\": \"\"}", "exactly one"},
+        {"AnyVector", "\"AAAA AAAA\"", "pattern"},
+        {"Settings", "{\"PORT\": {\"value\": \"1\"}}", ".PORT: lacks 'origin'"},
     };
     const fixture *f = *state;
     char why[512];
@@ -327,6 +463,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_document_is_served_as_it_is),
         cmocka_unit_test(every_operation_answers_as_documented),
+        cmocka_unit_test(bad_messages_are_answered_as_documented),
+        cmocka_unit_test(a_service_without_a_model_answers_as_documented),
+        cmocka_unit_test(keys_are_asked_for_where_the_document_says),
         cmocka_unit_test(other_methods_are_refused_with_allow),
         cmocka_unit_test(paths_that_are_not_documented_are_404),
         cmocka_unit_test(a_query_does_not_change_the_path),

@@ -131,8 +131,9 @@ kernels() {
 spread() { # key, files...
     local key=$1 file
     shift
-    for file; do sed "s/.*\"$key\":\([-0-9.e]*\).*/\1/" "$file" && echo; done | grep . | sort -g | awk '{v[NR] = $1} function q(p,  i) {i = int(1 + p * (NR - 1) + 0.5); return v[i]}
-        END {printf "%.1f (%.1f .. %.1f)", q(0.5), q(0.1), q(0.9)}'
+    for file; do sed "s/.*\"$key\":\([-0-9.e]*\).*/\1/" "$file" && echo; done | grep . | sort -g |
+        awk '{v[NR] = $1} function q(p) {return v[int(1.5 + p * (NR - 1))]}
+            END {printf "%.1f (%.1f .. %.1f)", q(0.5), q(0.1), q(0.9)}'
 }
 
 start() {

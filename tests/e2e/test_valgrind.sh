@@ -11,7 +11,7 @@ if [[ $build != *release ]] || ! command -v valgrind >/dev/null; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-check=(valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite,indirect --error-exitcode=99)
+check=(valgrind --quiet --leak-check=full --errors-for-leak-kinds="definite,indirect" --error-exitcode=99)
 report() { # number, title, status, log
     if [ "$3" -eq 0 ]; then
         echo "ok $1 - $2"

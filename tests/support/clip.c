@@ -105,6 +105,15 @@ char *clip_file_json(const char *name, const char *more)
     return json;
 }
 
+char *clip_fill(const char *pattern, const char *replacement)
+{
+    vx_buf out = {0};
+    assert_int_equal(vx_buf_printf(&out, "%s", ""), VX_OK); /* an empty pattern is an empty text */
+    for (const char *c = pattern; *c; c++)
+        assert_int_equal(vx_buf_printf(&out, *c == '%' ? "%s" : "%.1s", *c == '%' ? replacement : c), VX_OK);
+    return (char *)out.data;
+}
+
 vx_buf clip_noise_flac(size_t n_frames, unsigned seed)
 {
     uint64_t random = seed;

@@ -26,8 +26,10 @@ char *clip_base64(const void *data, size_t len);
 /* {"audio_data": "...base64..."<more>}; more starts with a comma, or is "". Freed by the caller. */
 char *clip_json(const void *data, size_t len, const char *more);
 char *clip_file_json(const char *name, const char *more);
-/* A clip of n_frames at 16 kHz as FLAC, whose noise of few bits makes it small and hard to tell from no other clip:
- * seed is the noise's. Work of a known length for a worker. */
+/* pattern with every % replaced. Freed by the caller. */
+char *clip_fill(const char *pattern, const char *replacement);
+/* A clip of n_frames at 16 kHz as FLAC, of noise that differs by its seed and has few bits, so
+ * that the file stays small. Work of a known length for a worker. */
 vx_buf clip_noise_flac(size_t n_frames, unsigned seed);
 
 /* The embedding computed in this process, on one core as a worker of the service does. */

@@ -227,16 +227,19 @@ int raw_finish(int fd)
     return shutdown(fd, SHUT_WR);
 }
 
-int raw_post(int port, const char *path, const char *json)
+int raw_post_with(int port, const char *path, const char *lines, const void *body, size_t len)
 {
-    char head[512];
+    char head[1024];
     const int fd = raw_open(port);
-    snprintf(head, sizeof head,
-             "POST %s HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n", path,
-             strlen(json));
-    if (!raw_say(fd, head) || !raw_say(fd, json))
+    snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nHost: test\r\n%sContent-Length: %zu\r\n\r\n", path, lines, len);
+    if (!raw_say(fd, head) || !raw_send(fd, body, len))
         fail_msg("the service does not take the request");
     return fd;
+}
+
+int raw_post(int port, const char *path, const char *json)
+{
+    return raw_post_with(port, path, "Content-Type: application/json\r\n", json, strlen(json));
 }
 
 /* Byte by byte: nothing of the next answer may be taken. */

@@ -65,6 +65,8 @@ bool raw_readable(int fd, int timeout_ms);
 int raw_finish(int fd);
 /* A whole POST with a JSON body, sent but not waited for. */
 int raw_post(int port, const char *path, const char *json);
+/* The same with any body. lines: header lines, each ending in "\r\n". */
+int raw_post_with(int port, const char *path, const char *lines, const void *body, size_t len);
 /* One answer with a Content-Length; what follows it stays unread. False when the stream ends or stalls before. */
 bool raw_reply(int fd, bool has_body, http_reply *ret);
 /* Reads to the end of the stream. False when the service keeps it open for PATIENCE_MS; a reset is an end. */

@@ -6,7 +6,9 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <cmocka.h>
 
@@ -40,15 +42,55 @@ static void essence_of(const http_reply *reply, char *ret, size_t cap)
     ret[strcspn(ret, "; ")] = '\0';
 }
 
-static void check_headers(const json_t *response, const char *what, const http_reply *reply)
+/* Of every HTTP answer, or described once for all of ours. */
+static bool is_common_header(const char *name)
+{
+    static const char *const names[] = {"Date",         "Connection", "Content-Length", "Content-Type", "Cache-Control",
+                                        "X-Request-Id", "Vary"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcasecmp(name, names[i]) == 0)
+            return true;
+    }
+    return strncasecmp(name, "Access-Control-", 15) == 0;
+}
+
+static bool is_documented_header(const json_t *headers, const char *name)
+{
+    const char *key;
+    json_t *unused;
+    json_object_foreach((json_t *)headers, key, unused)
+    {
+        if (strcasecmp(key, name) == 0)
+            return true;
+    }
+    return is_common_header(name);
+}
+
+/* Required headers are there and as their schemas say; no header is there that is not documented. */
+static void check_headers(const json_t *document, const json_t *response, const char *what, const http_reply *reply)
 {
     const char *name;
-    json_t *unused;
-    char value[1024];
-    json_object_foreach(json_object_get(response, "headers"), name, unused)
+    json_t *node;
+    char value[1024], why[512];
+    const json_t *headers = json_object_get(response, "headers");
+    json_object_foreach((json_t *)headers, name, node)
     {
-        if (!http_header(reply, name, value, sizeof value) || !value[0])
+        const json_t *header = schema_follow(document, node);
+        const bool there = http_header(reply, name, value, sizeof value) && value[0];
+        if (!there && json_is_true(json_object_get(header, "required")))
             fail_msg("%s: the header %s is missing", what, name);
+        const json_t *schema = schema_follow(document, json_object_get(header, "schema"));
+        const char *type = json_string_value(json_object_get(schema, "type"));
+        json_t *got = type && strcmp(type, "integer") == 0 ? json_integer(atoll(value)) : json_string(value);
+        if (there && !schema_holds(document, schema, got, why, sizeof why))
+            fail_msg("%s: the header %s: %s", what, name, why);
+        json_decref(got);
+    }
+    for (const char *line = strchr((const char *)reply->head.data, '\n'); line && line[1] != '\r';
+         line = strchr(line + 1, '\n')) {
+        snprintf(value, sizeof value, "%.*s", (int)strcspn(line + 1, ":\r\n"), line + 1);
+        if (value[0] && !is_documented_header(headers, value))
+            fail_msg("%s: the header %s is not documented", what, value);
     }
 }
 
@@ -83,7 +125,7 @@ void openapi_check(const json_t *document, const char *path, const char *method,
     const json_t *media = json_object_get(json_object_get(response, "content"), type);
     if (!media)
         fail_msg("%s: the content type %s is not documented", what, type);
-    check_headers(response, what, reply);
+    check_headers(document, response, what, reply);
     if (strcmp(method, "HEAD") == 0 || !strstr(type, "json"))
         return;
     json_t *body = http_json(reply);

@@ -12,8 +12,9 @@
 json_t *openapi_load(void);
 /* What it says of a method on a path, HEAD being that of GET; NULL when nothing. Borrowed. */
 const json_t *openapi_operation(const json_t *document, const char *path, const char *method);
-/* Fails the test unless the status is documented for the operation, the content type for the status, every documented
- * header is there, and a JSON body obeys the schema; a problem must also repeat its status and the request's id. */
+/* Fails the test unless the status is documented for the operation, the content type for the status, every header that
+ * is called required is there and none that is not documented, and a JSON body obeys the schema; a problem must also
+ * repeat its status and the request's id. */
 void openapi_check(const json_t *document, const char *path, const char *method, const http_reply *reply);
 /* openapi_check on POST, and the problem's status and code; frees the reply. */
 void openapi_expect_problem(const json_t *document, const char *path, http_reply *reply, int status, const char *code);

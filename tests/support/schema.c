@@ -105,6 +105,21 @@ static bool object_holds(check *c, const json_t *required, const json_t *propert
     return true;
 }
 
+/* Of an object whose members have names of the data's own. */
+static bool values_hold(check *c, const json_t *schema, const json_t *value)
+{
+    const char *key;
+    json_t *part;
+    char step[80];
+    json_object_foreach((json_t *)value, key, part)
+    {
+        snprintf(step, sizeof step, ".%s", key);
+        if (!part_holds(c, schema, part, step))
+            return false;
+    }
+    return true;
+}
+
 static bool items_hold(check *c, const json_t *schema, const json_t *value)
 {
     size_t i;
@@ -179,6 +194,8 @@ static bool keyword_holds(check *c, const json_t *schema, const char *key, const
         return !json_is_array(value) || items_hold(c, rule, value);
     if (strcmp(key, "properties") == 0)
         return !json_is_object(value) || object_holds(c, json_object_get(schema, "required"), rule, value);
+    if (strcmp(key, "additionalProperties") == 0) /* in place of properties, not beside them */
+        return !json_is_object(value) || values_hold(c, rule, value);
     if (strcmp(key, "anyOf") == 0)
         return some_hold(c, rule, value, json_array_size(rule));
     if (strcmp(key, "oneOf") == 0)

@@ -89,6 +89,16 @@ static void test_weights_are_copies(void **state)
     NEAR(x.min_dcf, 0.25);
 }
 
+/* One false alarm in 200 costs 99 / 200, less than refusing the only target does. */
+static void test_cheap_false_alarm(void **state)
+{
+    (void)state;
+    const scored_trial trials[] = {{1, false, 199}, {2, true, 1}, {3, false, 1}};
+    score_rates rates;
+    assert_true(scores_rates(trials, 3, &rates));
+    NEAR(rates.min_dcf, 0.495);
+}
+
 static void test_nothing_to_compare(void **state)
 {
     (void)state;
@@ -125,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rates_by_hand),
         cmocka_unit_test(test_weights_are_copies),
+        cmocka_unit_test(test_cheap_false_alarm),
         cmocka_unit_test(test_nothing_to_compare),
         cmocka_unit_test(test_stats),
     };
