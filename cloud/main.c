@@ -16,6 +16,7 @@
 #include "cloud/server.h"
 #include "cloud/service.h"
 #include "shared/base/log.h"
+#include "shared/base/mute.h"
 #include "shared/base/options.h"
 
 enum { EXIT_CANNOT_RUN = 1, EXIT_SETTINGS = 2, LARGE_BLOCK = 1 << 20 };
@@ -39,16 +40,6 @@ static void give_large_blocks_back(void)
 #if defined(__GLIBC__)
     mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 #endif
-}
-
-/* The MP3 decoder below libsndfile prints what is wrong with a recording, and a client could so write into our log. The
- * stream goes, the descriptor stays: for our own lines, and for what the C library says of a crash. stderr is a variable
- * in glibc and on macOS. */
-static void mute_libraries(void)
-{
-    FILE *nowhere = fopen("/dev/null", "w");
-    if (nowhere)
-        stderr = nowhere;
 }
 
 static int print_help(void)
@@ -202,7 +193,7 @@ int main(int argc, char **argv)
         goto out;
     }
     raise_file_limit(options, log);
-    mute_libraries();
+    vx_mute_stderr_stream();
     give_large_blocks_back();
     status = serve(options, log, &signals);
 out:

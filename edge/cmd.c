@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "shared/audio/decode.h"
 #include "shared/base/bytes.h"
@@ -46,9 +47,9 @@ int vx_cmd_fail(const char *what, vx_err err, const vx_errinfo *info)
     vx_errinfo_line(info, err, line, sizeof line);
     /* An error about the file itself names it already. */
     if (what && !(info && strcmp(info->path, what) == 0))
-        fprintf(stderr, "voxlock: %s: %s\n", what, line);
+        dprintf(STDERR_FILENO, "voxlock: %s: %s\n", what, line);
     else
-        fprintf(stderr, "voxlock: %s\n", line);
+        dprintf(STDERR_FILENO, "voxlock: %s\n", line);
     return vx_exit_code(err);
 }
 

@@ -5,6 +5,7 @@
 
 #include "edge/cmd.h"
 #include "shared/base/bytes.h"
+#include "shared/base/mute.h"
 
 extern char **environ;
 
@@ -99,6 +100,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "voxlock: usage: voxlock %s %s\n", cmd->name, cmd->usage);
         code = VX_EXIT_USAGE;
     } else {
+        vx_mute_stderr_stream();
         code = cmd->run(options, flags, operands, n_operands);
         if (fflush(stdout) != 0 && code == VX_EXIT_OK)
             code = vx_cmd_fail("standard output", VX_ERR_IO, NULL);

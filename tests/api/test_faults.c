@@ -1,6 +1,7 @@
 /* test_faults.c - the engine fails, finds no memory, becomes slow, on purpose (cloud/faults.h): what clients see of it,
  * and that it passes. Whatever happens, every request is answered, and no answer holds a wrong vector.
  */
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -174,8 +175,10 @@ static int ask_until_let_through(const service *s, const clip *c)
 {
     const uint64_t start = vx_now_ns();
     int status;
-    while ((status = ask(s, c)) == 503)
+    while ((status = ask(s, c)) == 503) {
         assert_true(vx_ms_since(start) < PATIENCE_MS);
+        poll(NULL, 0, 10);
+    }
     return status;
 }
 
@@ -190,7 +193,7 @@ static void failures_open_the_breaker_and_a_success_closes_it(void **state)
     clip known = make_clip(1), fresh = make_clip(2);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         faults f = faults_make();
-        const char *const settings[] = {f.setting, "VOXLOCK_BREAKER_OPEN_MS=1500", NULL};
+        const char *const settings[] = {f.setting, "VOXLOCK_BREAKER_OPEN_MS=1000", NULL};
         service *s = service_start_ready(settings);
         assert_int_equal(ask(s, &known), 200);
         faults_set(&f, rows[i].word);
@@ -205,7 +208,7 @@ static void failures_open_the_breaker_and_a_success_closes_it(void **state)
         assert_true(holds_code(&reply, "circuit_open"));
         char after[16];
         assert_true(http_header(&reply, "Retry-After", after, sizeof after));
-        assert_in_range(atoi(after), 1, 2);
+        assert_int_equal(atoi(after), 1);
         http_reply_done(&reply);
         expect_health(s, 200);                 /* a restart would mend nothing that the pause does not */
         assert_int_equal(ask(s, &known), 200); /* what is remembered needs no engine */

@@ -28,8 +28,8 @@ status=$?
 [ $status -ne 99 ] && grep -q '"embedding"' "$work/out"
 report 1 "voxlock embed" $? "$work/log"
 
-# Valgrind is some fifty times slower: no warm-up, and a deadline to match.
-VOXLOCK_DEADLINE_MS=300000 "${check[@]}" "$build/voxlock-cloud" --port 0 --log-format text --threads 1 --no-warmup 2>"$work/log" &
+# Valgrind is some fifty times slower: a deadline to match.
+VOXLOCK_DEADLINE_MS=300000 "${check[@]}" "$build/voxlock-cloud" --port 0 --log-format text --threads 1 2>"$work/log" &
 pid=$!
 for _ in $(seq 600); do
     port=$(sed -n 's/.*listening.*port=\([0-9]*\).*/\1/p' "$work/log")

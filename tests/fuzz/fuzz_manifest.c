@@ -30,6 +30,9 @@ static void check(const vx_manifest *m)
     require(m->dim >= 1 && m->dim <= VX_EMBEDDING_MAX_DIM);
     require(p->n_fft == p->window_len && p->n_fft % 2 == 0 && p->hop >= 1 && p->hop <= p->n_fft);
     require(p->n_bands >= 1 && p->f_min >= 0.0 && p->f_min < p->f_max && p->f_max <= 8000.0 && p->floor > 0.0);
+    require(m->self_test_dim == 0 || m->self_test_dim == m->dim);
+    for (int i = 0; i < m->self_test_dim; i++)
+        require(isfinite(m->self_test[i]));
     require(m->threshold >= -1.0 && m->threshold <= 1.0);
     require(m->n_artefacts >= 1 && m->n_artefacts <= VX_MANIFEST_MAX_ARTEFACTS);
     for (int i = 0; i < m->n_artefacts; i++)

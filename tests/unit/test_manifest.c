@@ -21,6 +21,7 @@
 
 #define GOLDEN   "tests/data/golden/model"
 #define SHA_ZERO "0000000000000000000000000000000000000000000000000000000000000000"
+#define VECTOR   "[0.25, -1, 3e-3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7]" /* 24 numbers */
 #define SHA_ABC  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 /* Differs from every default, so that a field not read shows. */
@@ -33,6 +34,7 @@ static const char good[] =
     " \"n_fft\": 512, \"bands\": 40, \"f_min\": 20, \"f_max\": 7600.5, \"log\": \"natural\", \"floor\": 1e-8,"
     " \"top_db\": 0, \"mean_normalise\": false},\n"
     "\"scores\": {\"threshold\": 0.3, \"calibration\": {\"slope\": 12.5, \"offset\": -4}},\n"
+    "\"self_test\": {\"signal\": \"voxlock-1\", \"embedding\": " VECTOR "},\n"
     "\"artefacts\": {\n"
     "\"jit\": {\"file\": \"abc\", \"bytes\": 3, \"sha256\": \"" SHA_ABC "\"},\n"
     "\"_note\": null,\n"
@@ -65,6 +67,8 @@ static void test_reads_every_value(void **state)
     assert_int_equal(m.fbank.subtract_mean, 0);
     assert_true(m.threshold == 0.3 && m.calibrated);
     assert_true(m.calibration_slope == 12.5 && m.calibration_offset == -4.0);
+    assert_int_equal(m.self_test_dim, 24);
+    assert_true(m.self_test[0] == 0.25f && m.self_test[1] == -1 && m.self_test[2] == 3e-3f && m.self_test[23] == 7);
     assert_int_equal(m.n_artefacts, 2);
 
     a = vx_manifest_artefact(&m, "native");
@@ -145,6 +149,22 @@ static void test_faults_are_named(void **state)
         {"\"slope\": 12.5,", "", "scores: calibration: field 'slope'"},
         {"\"offset\": -4", "\"offset\": 1e9", "scores: calibration: field 'offset'"},
         {"{\"slope\": 12.5, \"offset\": -4}", "true", "scores: calibration: must be an object"},
+        {"{\"signal\": \"voxlock-1\", \"embedding\": " VECTOR "}", "false", "self_test: must be an object"},
+        {"\"signal\": \"voxlock-1\", ", "", "self_test: field 'signal'"},
+        {"\"voxlock-1\"", "\"voxlock-2\"", "self_test: field 'signal' is 'voxlock-2'"},
+        {"\"voxlock-1\"", "1", "self_test: field 'signal'"},
+        {"\"voxlock-1\",", "\"voxlock-1\", \"seconds\": 1,", "self_test: field 'seconds' is not known"},
+        {"\"embedding\": " VECTOR, "\"vector\": " VECTOR, "self_test: field 'vector' is not known"},
+        {", \"embedding\": " VECTOR, "", "self_test: field 'embedding' must be an array"},
+        {VECTOR, "[]", "self_test: field 'embedding' must be an array of 1 to 512"},
+        {VECTOR, "{\"0\": 0.25}", "self_test: field 'embedding' must be an array"},
+        {VECTOR, "\"AACAPg==\"", "self_test: field 'embedding' must be an array"},
+        {"[0.25, ", "[", "'self_test' must hold as many numbers as 'dimension'"},
+        {"[0.25, ", "[0.25, 0.25, ", "'self_test' must hold as many numbers as 'dimension'"},
+        {"[0.25, ", "[\"0.25\", ", "self_test: embedding must hold only finite numbers; number 1 "},
+        {" 0, 7]", " null, 7]", "self_test: embedding must hold only finite numbers; number 23 "},
+        {" 0, 7]", " [0], 7]", "self_test: embedding must hold only finite numbers; number 23 "},
+        {"[0.25, ", "[1e39, ", "self_test: embedding must hold only finite numbers; number 1 "},
         {"\"artefacts\": {", "\"artefacts\": [], \"_a\": {", "'artefacts' must be an object"},
         {"\"native\": {", "\"nativ\": {", "lacks 'native'"},
         {"\"native\": {", "\"_native\": {", "lacks 'native'"},
@@ -272,6 +292,41 @@ static void test_calibration_is_optional(void **state)
         assert_false(m.calibrated);
         free(text);
     }
+}
+
+static void test_self_test_is_optional(void **state)
+{
+    static const char *const cases[] = {"", "\"self_test\": null,", "\"_self_test\": [],"};
+
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        char *text = edited("\"self_test\": {\"signal\": \"voxlock-1\", \"embedding\": " VECTOR "},", cases[c]);
+        vx_manifest m;
+
+        assert_int_equal(vx_manifest_parse(text, strlen(text), &m, NULL), VX_OK);
+        assert_int_equal(m.self_test_dim, 0);
+        free(text);
+    }
+}
+
+/* One more than an embedding may have: nothing is written past the manifest's own array. */
+static void test_self_test_beyond_512_numbers(void **state)
+{
+    vx_buf list = {0};
+    vx_manifest m;
+    vx_errinfo info = {0};
+    char *text;
+
+    (void)state;
+    assert_int_equal(vx_buf_printf(&list, "[0"), VX_OK);
+    for (int i = 1; i < VX_EMBEDDING_MAX_DIM + 1; i++)
+        assert_int_equal(vx_buf_printf(&list, ", 1"), VX_OK);
+    assert_int_equal(vx_buf_printf(&list, "]"), VX_OK);
+    text = edited(VECTOR, (const char *)list.data);
+    assert_int_equal(vx_manifest_parse(text, strlen(text), &m, &info), VX_ERR_MODEL_CORRUPT);
+    assert_non_null(strstr(info.text, "self_test: field 'embedding' must be an array of 1 to 512"));
+    vx_buf_done(&list);
+    free(text);
 }
 
 /* A folder of its own for each test, with the files that the test names; removed afterwards. */
@@ -449,6 +504,8 @@ int main(void)
         cmocka_unit_test(test_no_more_than_eight_artefacts),
         cmocka_unit_test(test_probability),
         cmocka_unit_test(test_calibration_is_optional),
+        cmocka_unit_test(test_self_test_is_optional),
+        cmocka_unit_test(test_self_test_beyond_512_numbers),
         cmocka_unit_test(test_reads_real_folders),
         cmocka_unit_test_setup_teardown(test_unreadable_folders, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_manifest_over_one_mebibyte, make_folder, remove_folder),

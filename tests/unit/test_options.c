@@ -476,7 +476,7 @@ static void the_real_table_is_sound(void **state)
         if (program == VX_FOR_CLOUD) {
             assert_int_equal(vx_option_int(o, "PORT"), 8010);
             assert_int_equal(vx_option_int(o, "VOXLOCK_MAX_BODY"), 16 << 20);
-            assert_true(vx_option_bool(o, "ECAPA_WARMUP_ON_START"));
+            assert_false(vx_option_bool(o, "ECAPA_WARMUP_ON_START"));
         }
         vx_options_destroy(o);
     }
