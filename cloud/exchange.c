@@ -340,7 +340,7 @@ static void answer_preflight(vx_exchange *x)
     x->reply.status = 204;
     x->refused = vx_reply_header(&x->reply, "Access-Control-Allow-Methods", "GET, POST") == VX_OK &&
                  vx_reply_header(&x->reply, "Access-Control-Allow-Headers",
-                                 "Authorization, Content-Type, Content-Encoding, X-Request-Id") == VX_OK &&
+                                 "Authorization, Content-Type, Content-Encoding, X-Request-Id, traceparent") == VX_OK &&
                  vx_reply_header(&x->reply, "Access-Control-Max-Age", "600") == VX_OK;
 }
 

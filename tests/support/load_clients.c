@@ -13,11 +13,12 @@
 #include "shared/base/clock.h"
 #include "shared/base/json.h"
 #include "tests/support/http_conn.h"
+#include "tests/support/stats.h"
 
 /* The marked samples of a unique clip carry its number in their lowest bits. 24 samples are 48 bytes, whole groups of
  * base64. */
 enum { MARK_SAMPLES = 24, MARK_BYTES = 2 * MARK_SAMPLES };
-enum { POLL_MS = 20, RETRY_MS = 100, GRACE_S = 60 };
+enum { POLL_MS = 20, PACED_POLL_MS = 1, RETRY_MS = 100, GRACE_S = 60 };
 /* The same samples give the same embedding to rounding; marks are 90 dB below the voice. */
 #define COSINE_EXACT  0.999999
 #define COSINE_MARKED 0.9995
@@ -25,8 +26,9 @@ enum { POLL_MS = 20, RETRY_MS = 100, GRACE_S = 60 };
 typedef struct {
     http_conn conn;
     const load_clip *clip;
+    bool marked; /* its request is like no other */
     uint64_t begun_ns, resume_ns;
-    bool was_in_flight; /* complete on the wire when SIGTERM was sent */
+    bool was_in_flight; /* complete on the wire when the service got its signal */
 } client;
 
 typedef struct {
@@ -34,8 +36,7 @@ typedef struct {
     load_result *result;
     client *clients;
     struct pollfd *fds;
-    size_t begun; /* requests */
-    size_t latencies_cap;
+    load_crowd *crowd; /* NULL: none */
     uint64_t start_ns, next_rss_ns;
     bool ending, no_memory;
 } load;
@@ -84,10 +85,10 @@ static vx_err append_marked(vx_buf *out, const vx_buf *pcm, size_t number, bool 
     return VX_OK;
 }
 
-static vx_err compose(const load_plan *plan, const load_clip *clip, size_t number, vx_buf *out)
+/* mark: 0 for the clip as it is, else a number that no other request carries. */
+static vx_err compose(const load_plan *plan, const load_clip *clip, size_t mark, vx_buf *out)
 {
     static const char before[] = "{\"audio_data\":\"", after[] = "\",\"format\":\"int16\",\"sample_rate\":16000}";
-    const size_t mark = plan->unique ? number : 0;
     vx_err err;
     out->len = 0;
     if (!plan->json) {
@@ -109,25 +110,40 @@ static vx_err compose(const load_plan *plan, const load_clip *clip, size_t numbe
 
 static bool may_begin(const load *l)
 {
-    return !l->ending && !(l->plan->requests && l->begun >= l->plan->requests);
+    return !l->ending && !(l->plan->requests && l->result->begun >= l->plan->requests);
+}
+
+/* The pace counts from the start, so that what a stall held up is made up for: arrivals do not wait for the service. */
+static bool is_early(const load *l, const client *c)
+{
+    return vx_now_ns() < c->resume_ns ||
+           (l->plan->per_second > 0 &&
+            (double)l->result->begun >= l->plan->per_second * vx_ms_since(l->start_ns) / 1e3);
+}
+
+/* So many of every hundred, spread evenly. */
+static bool is_repeat(const load_plan *plan, size_t number)
+{
+    return number * (size_t)plan->repeated % 100 < (size_t)plan->repeated;
 }
 
 static void begin(load *l, client *c)
 {
-    const uint64_t now = vx_now_ns();
-    if (now < c->resume_ns)
+    const size_t number = l->result->begun;
+    if (is_early(l, c))
         return;
     if (c->conn.state == HTTP_CLOSED && !http_open(&c->conn, l->plan->port)) {
         fault(l, &l->result->failed, "connection refused", 0);
-        c->resume_ns = now + RETRY_MS * 1000000ull;
+        c->resume_ns = vx_now_ns() + RETRY_MS * 1000000ull;
         return;
     }
-    c->clip = &l->plan->clips[l->begun % l->plan->n_clips];
-    if (compose(l->plan, c->clip, l->begun, &c->conn.request)) {
+    c->clip = &l->plan->clips[number % l->plan->n_clips];
+    c->marked = !is_repeat(l->plan, number);
+    if (compose(l->plan, c->clip, c->marked ? number + 1 : 0, &c->conn.request)) {
         l->no_memory = true;
         return;
     }
-    l->begun++;
+    l->result->begun++;
     c->begun_ns = vx_now_ns();
     http_begin(&c->conn);
     http_advance(&c->conn);
@@ -157,43 +173,45 @@ static bool read_embedding(const load_plan *plan, const http_conn *conn, const v
 static bool is_right(const load *l, const client *c)
 {
     vx_embedding got;
+    const double rounding = c->marked ? COSINE_MARKED : COSINE_EXACT;
     double cosine = -1;
     const bool right = read_embedding(l->plan, &c->conn, &c->clip->expected, &got) &&
                        vx_embedding_cosine(&got, &c->clip->expected, &cosine) == VX_OK &&
-                       cosine >= (l->plan->unique ? COSINE_MARKED : COSINE_EXACT);
+                       cosine >= (l->plan->cosine_min > 0 ? l->plan->cosine_min : rounding);
     vx_embedding_wipe(&got);
     return right;
 }
 
-static void note_latency(load *l, double ms)
+static void note(load *l, load_times *times, double ms)
 {
-    load_result *r = l->result;
-    if (r->answered == l->latencies_cap) {
-        const size_t cap = l->latencies_cap ? 2 * l->latencies_cap : 1024;
-        double *grown = realloc(r->latencies_ms, cap * sizeof *grown);
+    if (times->n == times->cap) {
+        const size_t cap = times->cap ? 2 * times->cap : 1024;
+        double *grown = realloc(times->ms, cap * sizeof *grown);
         if (!grown) {
             l->no_memory = true;
             return;
         }
-        r->latencies_ms = grown;
-        l->latencies_cap = cap;
+        times->ms = grown;
+        times->cap = cap;
     }
-    r->latencies_ms[r->answered++] = ms;
+    times->ms[times->n++] = ms;
 }
 
 static void take_answer(load *l, client *c)
 {
     load_result *r = l->result;
+    const double ms = vx_ms_since(c->begun_ns);
     const int status = c->conn.status;
     if (status == 200 && is_right(l, c)) {
-        note_latency(l, vx_ms_since(c->begun_ns));
+        note(l, &r->answers, ms);
         r->seconds = vx_ms_since(l->start_ns) / 1e3;
         r->in_flight_answered += c->was_in_flight;
     } else if (status == 429 && c->conn.retry_after_s > 0) {
-        r->busy++;
-        c->resume_ns = vx_now_ns() + (uint64_t)c->conn.retry_after_s * 1000000000u;
+        note(l, &r->refusals, ms);
+        if (!l->plan->impatient)
+            c->resume_ns = vx_now_ns() + (uint64_t)c->conn.retry_after_s * 1000000000u;
         r->in_flight_refused += c->was_in_flight;
-    } else if (status == 503 && l->ending && l->plan->terminate) {
+    } else if (status == 503 && l->ending && l->plan->end_signal) {
         r->in_flight_refused += c->was_in_flight;
     } else {
         fault(l, &r->wrong, status == 200 ? "another embedding than expected" : "unexpected status", status);
@@ -204,10 +222,12 @@ static void take_answer(load *l, client *c)
 static void take_break(load *l, client *c)
 {
     load_result *r = l->result;
+    const bool signalled = l->ending && l->plan->end_signal;
     if (c->was_in_flight)
         r->in_flight_lost++;
-    /* A request that was still on its way when the service was told to stop may be refused by closing. */
-    if (c->was_in_flight || !(l->ending && l->plan->terminate))
+    /* A request that was still on its way when the service was told to stop may be refused by closing; killed, it
+     * keeps none. */
+    if (!signalled || (c->was_in_flight && l->plan->end_signal != SIGKILL))
         fault(l, &r->failed, "connection closed before the answer", c->conn.status);
     http_close(&c->conn);
 }
@@ -230,7 +250,7 @@ static bool is_busy(const client *c)
 static void end(load *l)
 {
     l->ending = true;
-    if (!l->plan->terminate || l->plan->service->pid == 0)
+    if (!l->plan->end_signal || l->plan->service->pid == 0)
         return;
     for (int i = 0; i < l->plan->clients; i++) {
         client *c = &l->clients[i];
@@ -240,7 +260,7 @@ static void end(load *l)
         c->was_in_flight = c->conn.state == HTTP_WAITING;
         l->result->in_flight += c->was_in_flight;
     }
-    kill(l->plan->service->pid, SIGTERM);
+    kill(l->plan->service->pid, l->plan->end_signal);
 }
 
 static void watch(load *l)
@@ -272,9 +292,11 @@ static int turn(load *l)
     }
     if (busy == 0 && !may_begin(l))
         return 0;
+    if (l->crowd)
+        load_crowd_tend(l->crowd);
     /* The service's log, so that it never waits for its reader. */
     l->fds[n] = (struct pollfd){.fd = l->plan->service->pid ? l->plan->service->from : -1, .events = POLLIN};
-    poll(l->fds, (nfds_t)n + 1, POLL_MS);
+    poll(l->fds, (nfds_t)n + 1, l->plan->per_second > 0 ? PACED_POLL_MS : POLL_MS);
     for (int i = 0; i < n; i++) {
         if (l->fds[i].revents == 0)
             continue;
@@ -284,19 +306,42 @@ static int turn(load *l)
     return busy;
 }
 
+static bool create(load *l)
+{
+    const load_plan *plan = l->plan;
+    const size_t n = (size_t)plan->clients;
+    l->clients = calloc(n, sizeof *l->clients);
+    l->fds = calloc(n + 1, sizeof *l->fds);
+    if (plan->n_silent + plan->n_slow > 0)
+        l->crowd = load_crowd_create(plan->port, plan->n_silent, plan->n_slow);
+    return l->clients && l->fds && (l->crowd || plan->n_silent + plan->n_slow == 0);
+}
+
+static void destroy(load *l)
+{
+    for (int i = 0; l->clients && i < l->plan->clients; i++) {
+        if (is_busy(&l->clients[i]))
+            take_break(l, &l->clients[i]);
+        http_done(&l->clients[i].conn);
+    }
+    if (l->crowd)
+        load_crowd_get(l->crowd, &l->result->silent, &l->result->slow);
+    load_crowd_destroy(l->crowd);
+    free(l->clients);
+    free(l->fds);
+}
+
 bool load_run(const load_plan *plan, load_result *ret)
 {
     *ret = (load_result){0};
-    const size_t n = (size_t)plan->clients;
-    load l = {
-        .plan = plan, .result = ret, .clients = calloc(n, sizeof *l.clients), .fds = calloc(n + 1, sizeof *l.fds)};
-    l.no_memory = !l.clients || !l.fds;
+    load l = {.plan = plan, .result = ret};
+    l.no_memory = !create(&l);
     l.start_ns = vx_now_ns();
     int busy = 1;
     while (!l.no_memory && (busy > 0 || may_begin(&l))) {
         const double seconds = vx_ms_since(l.start_ns) / 1e3;
         const bool is_over =
-            (plan->until_s > 0 && seconds >= plan->until_s) || (plan->requests && l.begun >= plan->requests);
+            (plan->until_s > 0 && seconds >= plan->until_s) || (plan->requests && ret->begun >= plan->requests);
         if (is_over && !l.ending)
             end(&l);
         if (seconds > plan->until_s + GRACE_S)
@@ -304,18 +349,15 @@ bool load_run(const load_plan *plan, load_result *ret)
         busy = turn(&l);
         watch(&l);
     }
-    for (size_t i = 0; l.clients && i < n; i++) {
-        if (is_busy(&l.clients[i]))
-            take_break(&l, &l.clients[i]);
-        http_done(&l.clients[i].conn);
-    }
-    free(l.clients);
-    free(l.fds);
+    destroy(&l);
+    stats_sort(ret->answers.ms, ret->answers.n);
+    stats_sort(ret->refusals.ms, ret->refusals.n);
     return !l.no_memory;
 }
 
 void load_result_done(load_result *result)
 {
-    free(result->latencies_ms);
+    free(result->answers.ms);
+    free(result->refusals.ms);
     *result = (load_result){0};
 }

@@ -9,6 +9,7 @@
 
 #include "shared/engine/embedding.h"
 #include "tests/support/child.h"
+#include "tests/support/load_crowd.h"
 
 enum { LOAD_MAX_SAMPLES = 600 };
 
@@ -23,25 +24,37 @@ typedef struct {
     child *service; /* its memory is watched and its log read; all-zero when it is not ours */
     const load_clip *clips;
     size_t n_clips;
-    bool json;       /* base64 in JSON both ways; else bare samples in, bare float32 out */
-    bool unique;     /* no two requests alike, so that nothing can come from a cache */
-    int clients;     /* 1 .. */
-    double until_s;  /* no new request after this; 0: no such limit */
-    size_t requests; /* nor after so many; 0: no such limit */
-    bool terminate;  /* at the end send SIGTERM to the service instead of waiting for the last answers first */
+    bool json;               /* base64 in JSON both ways; else bare samples in, bare float32 out */
+    int repeated;            /* percent of the requests that ask for one of the clips; no two of the others alike */
+    int clients;             /* 1 .. */
+    double per_second;       /* requests that all clients together may begin; 0: each as soon as it can */
+    bool impatient;          /* do not wait as long as Retry-After says */
+    size_t n_silent, n_slow; /* the crowd beside the clients */
+    double cosine_min;       /* that an embedding must have with the expected one; 0: what rounding leaves */
+    double until_s;          /* no new request after this; 0: no such limit */
+    size_t requests;         /* nor after so many; 0: no such limit */
+    /* SIGTERM or SIGKILL: sent to the service at the end, instead of waiting for the last answers first; 0: none. */
+    int end_signal;
 } load_plan;
 
+/* Milliseconds; in rising order once load_run has returned. */
 typedef struct {
-    size_t answered;                 /* 200, and the embedding was right */
-    size_t busy;                     /* 429 with Retry-After, which the clients obey */
+    double *ms; /* [n], owned */
+    size_t n, cap;
+} load_times;
+
+typedef struct {
+    load_times answers;              /* 200, and the embedding was right */
+    load_times refusals;             /* 429 with Retry-After */
+    size_t begun;                    /* requests */
     size_t wrong;                    /* any other answer, or another embedding */
     size_t failed;                   /* no answer: refused, closed, or not HTTP */
     double seconds;                  /* from the first request to the last answer */
-    double *latencies_ms;            /* [answered] in rising order; owned */
     double rss_mb[LOAD_MAX_SAMPLES]; /* of the service, every second; Linux only */
     size_t n_rss;
-    char first_fault[160]; /* what the first wrong or failed one was */
-    /* With terminate: what became of the requests that were complete on the wire when SIGTERM was sent. */
+    load_crowd_count silent, slow; /* at the end */
+    char first_fault[160];         /* what the first wrong or failed one was */
+    /* With a signal: what became of the requests that were complete on the wire when it was sent. */
     size_t in_flight, in_flight_answered, in_flight_refused, in_flight_lost;
 } load_result;
 
