@@ -182,10 +182,10 @@ demo: ## build, start the service, embed and compare real recordings, stop
 	+@$(MAKE) --no-print-directory -j programs
 	@scripts/demo.sh
 
-bench: ## measure: engine, start-up, HTTP; peers beside where installed; JSON into build/bench
+bench: ## measure (SECTIONS="engine start http load soak"); peers beside where installed; JSON into build/bench
 	@scripts/setup.sh build
 	+@$(MAKE) --no-print-directory -j programs plugins tools $(BENCH_BIN)
-	@tests/bench/run.sh
+	@tests/bench/run.sh $(SECTIONS)
 
 accuracy: ## EER and minDCF on a folder of recordings: make accuracy DATA=folder-with-trials_dev.tsv
 	@tests/accuracy.sh "$(DATA)"

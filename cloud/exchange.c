@@ -444,7 +444,8 @@ static enum MHD_Result on_headers(vx_exchange *x, const char *method)
 
 /* ---- body ------------------------------------------------------------------------------------------------------ */
 
-/* All bodies together have a bound, since many clients may each send what one is allowed to. */
+/* All bodies together have a bound, since many clients may each send what one is allowed to. What counts is what has
+ * come: were it what is announced, sixteen headers would keep everyone else out for as long as a body may take. */
 static bool hold(vx_exchange *x, uint64_t bytes)
 {
     if (bytes <= x->held)
@@ -470,7 +471,7 @@ static void on_body(vx_exchange *x, const char *data, size_t len)
         return;
     vx_buf *body = &x->request.body;
     uint64_t declared = declared_length(x), need = body->len + len > declared ? body->len + len : declared;
-    vx_err err = hold(x, need) ? VX_OK : VX_ERR_BUSY;
+    vx_err err = hold(x, body->len + len) ? VX_OK : VX_ERR_BUSY;
     if (!err && body->len == 0) {
         body->limit = (size_t)x->front->max_body;
         err = vx_buf_reserve(body, (size_t)need);

@@ -631,56 +631,75 @@ static void pages_of_a_listed_origin_may_call(void **state)
 
 /* ---- all bodies together --------------------------------------------------------------------------------------- */
 
-/* What bodies under way may take is bounded over all clients, and comes back when one of them goes. */
+enum { LARGE = 600000 };
+
+/* A POST that announces LARGE bytes and sends n of them. */
+static int begin_upload(const service *s, const char *body, size_t n)
+{
+    static const char head[] = "POST " EMBEDDING " HTTP/1.1\r\nHost: t\r\nContent-Type: audio/wav\r\n"
+                               "Content-Length: 600000\r\nX-Request-Id: unfinished\r\n\r\n";
+    int fd = raw_open(s->port);
+    assert_true(raw_say(fd, head) && raw_send(fd, body, n));
+    return fd;
+}
+
+/* Uploads n bytes that are no audio until it is answered so. */
+static void upload_until(const service *s, const char *body, size_t n, int status, http_reply *ret_reply)
+{
+    const uint64_t start = vx_now_ns();
+    for (;;) {
+        http_reply reply = {0};
+        int fd = raw_post_with(s->port, EMBEDDING, "Content-Type: audio/wav\r\n", body, n);
+        assert_true(raw_reply(fd, true, &reply));
+        raw_close(&fd);
+        assert_true(reply.status == 415 || reply.status == 429);
+        if (reply.status == status) {
+            *ret_reply = reply;
+            return;
+        }
+        http_reply_done(&reply);
+        assert_true(vx_ms_since(start) < PATIENCE_MS);
+    }
+}
+
+/* What bodies under way take is bounded over all clients, and comes back when one of them goes. What is only announced
+ * takes nothing. */
 static void bodies_of_all_requests_have_a_bound(void **state)
 {
     (void)state;
     static const char *const settings[] = {"VOXLOCK_MAX_BUFFERED=1MiB", "VOXLOCK_BODY_TIMEOUT_MS=600000", NULL};
-    enum { BODY = 600000 };
-    service *s = service_start_ready(settings);
-    char *body = calloc(1, BODY), head[256];
+    enum { ANNOUNCED = 8 };
+    int idle[ANNOUNCED];
+    char *body = calloc(1, LARGE);
     assert_non_null(body);
-    snprintf(head, sizeof head,
-             "POST " EMBEDDING " HTTP/1.1\r\nHost: t\r\nContent-Type: audio/wav\r\nContent-Length: %d\r\n"
-             "X-Request-Id: the-first\r\n\r\n",
-             BODY);
+    service *s = service_start_ready(settings);
+    for (int i = 0; i < ANNOUNCED; i++)
+        idle[i] = begin_upload(s, body, 1);
     http_reply reply = {0};
-    int first = raw_open(s->port);
-    assert_true(raw_say(first, head) && raw_send(first, body, BODY / 2)); /* and then it stalls */
-    const uint64_t start = vx_now_ns();
-    for (;;) { /* until the first has its share */
-        int second = raw_post_with(s->port, EMBEDDING, "Content-Type: audio/wav\r\n", body, BODY);
-        assert_true(raw_reply(second, true, &reply));
-        raw_close(&second);
-        if (reply.status == 429)
-            break;
-        assert_int_equal(reply.status, 415);
-        http_reply_done(&reply);
-        assert_true(vx_ms_since(start) < PATIENCE_MS);
-    }
+    int fd = raw_post_with(s->port, EMBEDDING, "Content-Type: audio/wav\r\n", body, LARGE);
+    assert_true(raw_reply(fd, true, &reply));
+    assert_int_equal(reply.status, 415);
+    http_reply_done(&reply);
+    raw_close(&fd);
+
+    int stalled = begin_upload(s, body, LARGE - 1);
+    upload_until(s, body, LARGE, 429, &reply); /* from when the other's bytes have come */
     json_t *root = http_json(&reply);
     assert_string_equal(text(root, "code"), "busy");
     assert_true(http_header_is(&reply, "Retry-After", "1"));
     json_decref(root);
     http_reply_done(&reply);
-    /* Small ones still fit beside it. */
-    int small = raw_post_with(s->port, EMBEDDING, "Content-Type: audio/wav\r\n", body, 1000);
-    assert_true(raw_reply(small, true, &reply));
+    fd = raw_post_with(s->port, EMBEDDING, "Content-Type: audio/wav\r\n", body, 1000); /* a small one fits beside */
+    assert_true(raw_reply(fd, true, &reply));
     assert_int_equal(reply.status, 415);
     http_reply_done(&reply);
-    raw_close(&small);
-    raw_close(&first);
-    assert_true(service_says(s, "the-first")); /* its line: it is gone */
-    for (;;) {
-        int third = raw_post_with(s->port, EMBEDDING, "Content-Type: audio/wav\r\n", body, BODY);
-        assert_true(raw_reply(third, true, &reply));
-        raw_close(&third);
-        const int status = reply.status;
-        http_reply_done(&reply);
-        if (status == 415)
-            break;
-        assert_true(vx_ms_since(start) < PATIENCE_MS);
-    }
+    raw_close(&fd);
+
+    raw_close(&stalled);
+    upload_until(s, body, LARGE, 415, &reply);
+    http_reply_done(&reply);
+    for (int i = 0; i < ANNOUNCED; i++)
+        raw_close(&idle[i]);
     free(body);
     assert_int_equal(service_stop(s), 0);
 }

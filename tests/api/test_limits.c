@@ -60,12 +60,13 @@ static void bodies_over_the_limit_are_413(void **state)
                                           NULL};
     static const char *const expecting[] = {"Content-Type: application/json", "Expect: 100-continue", NULL};
     static const char *const *const ways[] = {with_length, chunked, expecting};
-    /* 2 MiB is over four times the limit, where the answer comes before the body is read: libcurl then stops sending. */
     static const size_t sizes[] = {LIMIT, LIMIT + 1, 2 * LIMIT, 2 << 20};
     char *body = malloc(2 << 20);
     memset(body, ' ', 2 << 20);
     for (size_t way = 0; way < 3; way++) {
         for (size_t i = 0; i < 4; i++) {
+            if (way == 0 && i == 3)
+                continue; /* below */
             http_reply reply = http_call(
                 s->port, (http_request){.path = EMBEDDING, .headers = ways[way], .body = body, .len = sizes[i]});
             if (i == 0)
@@ -74,6 +75,15 @@ static void bodies_over_the_limit_are_413(void **state)
                 openapi_expect_problem(f->document, EMBEDDING, &reply, 413, "body_too_large");
         }
     }
+    /* 2 MiB is over four times the limit, where the answer comes before the body: a client that is still sending may see
+     * a reset in its place, one that looks first sees it. */
+    http_reply reply = {0};
+    int fd = raw_open(s->port);
+    assert_true(raw_say(fd, "POST " EMBEDDING " HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+                            "Content-Length: 2097152\r\n\r\n"));
+    assert_true(raw_reply(fd, true, &reply));
+    openapi_expect_problem(f->document, EMBEDDING, &reply, 413, "body_too_large");
+    raw_close(&fd);
     free(body);
     assert_int_equal(service_stop(s), 0);
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # run.sh - every benchmark, with the machine named and the peers beside, as tables; the numbers go to build/bench/*.json.
-# Usage: tests/bench/run.sh [--quick] [engine] [kernels] [start] [http]
+# Usage: tests/bench/run.sh [--quick] [engine] [kernels] [start] [http] [load] [soak]
 #   --quick  a few turns of each: shows that the benchmarks work, not how fast anything is
-#   without names, all of them: about five minutes on two cores
+#   without names, all of them but soak (ten minutes): about seven minutes on two cores
 # Peers that are not installed are named, with the way to get them. Exit status 1 if any answer was wrong.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
@@ -11,16 +11,16 @@ quick=no sections=()
 for argument; do
     case $argument in
     --quick) quick=yes ;;
-    engine | kernels | start | http) sections+=("$argument") ;;
+    engine | kernels | start | http | load | soak) sections+=("$argument") ;;
     *) sed -n '3s/^# //p' tests/bench/run.sh >&2; exit 2 ;;
     esac
 done
-[ ${#sections[@]} -gt 0 ] || sections=(engine kernels start http)
+[ ${#sections[@]} -gt 0 ] || sections=(engine kernels start http load)
 
 build=${BUILD:-build/release} out=build/bench status=0
 models=(starter 20.8M)
-rounds=0 http_s=3 long_s=10 starts=11
-[ "$quick" = no ] || { rounds=2 http_s=1 long_s=3 starts=2; }
+rounds=0 http_s=3 long_s=10 starts=11 load_s=3 soak_s=600
+[ "$quick" = no ] || { rounds=2 http_s=1 long_s=3 starts=2 load_s=1 soak_s=10; }
 mkdir -p "$out/clips"
 
 heading() { printf '\n== %s\n' "$1"; }
@@ -198,6 +198,106 @@ http() {
     join "$out/http.json" "${parts[@]}"
 }
 
+# ---- e: the service under load --------------------------------------------------------------------------------------
+# One run of the load generator, its numbers in a file of its own: `of NAME KEY` reads them.
+run_load() { # name, model, switches of tests/tools/load.c...
+    local name=$1 model=$2
+    shift 2
+    parts+=("$out/load-$name.json")
+    rm -f "$out/load-$name.json"
+    must "$build/tools/load" --service "$service" --model "$(folder_of "$model")" --json "$out/load-$name.json" "$@"
+}
+of() { sed -n "s/.*\"$2\":\([-0-9.e]*\).*/\1/p" "$out/load-$1.json" 2>/dev/null; }
+calculate() { awk "BEGIN {printf \"%.1f\", $1}" 2>/dev/null; }
+
+# What was reached beside what is wanted. A missed bar is said and fails nothing: the machine may be slow or busy.
+bar() { # what, value, >= or <, bound
+    local verdict=missed
+    [ -n "$2" ] || { bars+=("$(printf '%-50s %10s   %-2s %8s' "$1" - "$3" "$4")"); return; }
+    awk "BEGIN {exit !($2 $3 $4)}" && verdict=met
+    bars+=("$(printf '%-50s %10.1f   %-2s %8s   %s' "$1" "$2" "$3" "$4" "$verdict")")
+}
+
+# The best is taken before and after: what else the machine does changes meanwhile.
+overload() { # model
+    local best
+    run_load "best-$1" "$1" --body raw --clients 10 --seconds "$load_s" --unique
+    best=$(of "best-$1" per_second)
+    run_load "overload-$1" "$1" --body raw --clients 200 --seconds $((2 * load_s)) --unique --impatient \
+        --per-second "$(calculate "10 * ${best:-1}")"
+    run_load "best-again-$1" "$1" --body raw --clients 10 --seconds "$load_s" --unique
+    best=$(calculate "(${best:-0} + $(of "best-again-$1" per_second)) / 2")
+    bar "$1, 10 x overload: % of the best goodput" "$(calculate "100 * $(of "overload-$1" per_second) / $best")" '>=' 90
+    bar "$1, 10 x overload: 99 % refused within, ms" "$(of "overload-$1" refused_p99_ms)" '<' 10
+}
+
+# The usual Python service with the same network. Two workers are one process a core, its strongest setting.
+peers() {
+    local peer=$out/peer-service workers
+    if [ -n "$python" ] && "$python" -c 'import fastapi, uvicorn' 2>/dev/null; then
+        printf '#!/bin/sh\n%s -W ignore models/peer_fastapi.py "$@"\n' "$(pinned 1) $python" >"$peer"
+        chmod +x "$peer"
+        for workers in 1 2; do
+            echo "FastAPI, workers: $workers, f32"
+            service=$peer run_load "peer-f32-$workers" 20.8M --clients 10 --seconds "$load_s" --unique \
+                -- --peers "$out/peers-20.8M" --workers "$workers"
+            echo "FastAPI, workers: $workers, bf16"
+            service=$peer run_load "peer-bf16-$workers" 20.8M --clients 10 --seconds "$load_s" --unique --cosine 0.999 \
+                -- --peers "$out/peers-20.8M" --workers "$workers" --bf16
+        done
+        rm -f "$peer"
+    else
+        echo "FastAPI, f32 and bf16: not installed (tests/bench/install_peers.sh)"
+    fi
+    echo "voxlock-cloud, f32"
+    run_load beside-peers 20.8M --clients 10 --seconds "$load_s" --unique
+}
+
+load() {
+    local parts=() bars=() service=$build/voxlock-cloud
+    heading "load: from the cache, 10 clients, model starter"
+    run_load cached-raw starter --body raw --clients 10 --seconds "$load_s"
+    run_load cached-json starter --clients 10 --seconds "$load_s"
+    bar "cached raw, answers/s" "$(of cached-raw per_second)" '>=' 5000
+    bar "cached raw, 99 % within, ms" "$(of cached-raw p99_ms)" '<' 5
+    bar "cached json, answers/s" "$(of cached-json per_second)" '>=' 1500
+    bar "cached json, 99 % within, ms" "$(of cached-json p99_ms)" '<' 5
+    heading "load: uncached beside the engine alone on the same cores, model 20.8M"
+    run_load uncached 20.8M --body raw --clients "$cores" --seconds $((2 * load_s)) --unique --engine "$cores"
+    bar "20.8M, uncached: % of the engine alone" \
+        "$(calculate "100 * $(of uncached per_second) / $(of uncached engine_per_second)")" '>=' 95
+    heading "load: nine of ten requests from the cache, model starter"
+    run_load mixed starter --clients 10 --seconds "$load_s" --mix 90
+    heading "load: best goodput, then ten times as many requests, Retry-After ignored, then the best again"
+    local model
+    for model in "${models[@]}"; do
+        echo "model $model"
+        overload "$model"
+    done
+    heading "load: 10 clients among 1,000 silent and 200 slow connections; timeouts 4 s (idle) and 2 s (body), model starter"
+    VOXLOCK_IDLE_TIMEOUT_S=4 VOXLOCK_BODY_TIMEOUT_MS=2000 run_load crowd starter --body raw --clients 10 \
+        --seconds $((2 * load_s)) --mix 50 --idle 1000 --slow 200
+    heading "load: SIGTERM and SIGKILL while 10 clients wait, model starter"
+    run_load terminate starter --clients 10 --seconds 2 --unique --terminate
+    run_load kill starter --clients 10 --seconds 2 --unique --kill
+    heading "load: FastAPI and TorchScript beside voxlock-cloud, model 20.8M"
+    peers
+    heading "load: what was wanted"
+    printf '%s\n' "${bars[@]}"
+    join "$out/load.json" "${parts[@]}"
+}
+
+# ---- f: ten minutes -------------------------------------------------------------------------------------------------
+soak() {
+    local parts=() bars=() service=$build/voxlock-cloud
+    heading "soak: 10 clients for $soak_s s, half of the requests from the cache, model starter"
+    run_load soak starter --clients 10 --seconds "$soak_s" --mix 50
+    bar "resident memory over the second half, MB/hour" "$(calculate "3600 * $(of soak rss_slope_mb_per_s)")" '<' 5
+    bar "wrong or missing answers" "$(calculate "$(of soak wrong) + $(of soak failed)")" '<' 1
+    printf '%s\n' "${bars[@]}"
+    join "$out/soak.json" "${parts[@]}"
+}
+
 machine
 prepare
 for section in "${sections[@]}"; do
@@ -206,6 +306,8 @@ for section in "${sections[@]}"; do
     kernels) kernels ;;
     start) start ;;
     http) http ;;
+    load) load ;;
+    soak) soak ;;
     esac
 done
 exit $status

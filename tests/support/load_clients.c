@@ -144,6 +144,7 @@ static void begin(load *l, client *c)
         return;
     }
     l->result->begun++;
+    l->result->asking_s = vx_ms_since(l->start_ns) / 1e3;
     c->begun_ns = vx_now_ns();
     http_begin(&c->conn);
     http_advance(&c->conn);

@@ -50,6 +50,7 @@ typedef struct {
     size_t wrong;                    /* any other answer, or another embedding */
     size_t failed;                   /* no answer: refused, closed, or not HTTP */
     double seconds;                  /* from the first request to the last answer */
+    double asking_s;                 /* from the first request to when the last one began */
     double rss_mb[LOAD_MAX_SAMPLES]; /* of the service, every second; Linux only */
     size_t n_rss;
     load_crowd_count silent, slow; /* at the end */

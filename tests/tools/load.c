@@ -39,7 +39,7 @@
 enum { CLIP_S = 3, MAX_SETTINGS = 32, START_TIMEOUT_MS = 30000, END_TIMEOUT_MS = 30000, ENGINE_S = 3 };
 /* Seconds of a run from which on its memory says something. */
 enum { RSS_FROM_S = 5 };
-enum { MAX_CONNECTIONS = 10000 };
+enum { MAX_CONNECTIONS = 10000, MAX_FILES = 10240 /* macOS refuses more */ };
 #define MAX_FILE_BYTES ((size_t)16 << 20)
 /* Different voices, so that an answer which reaches the wrong client is seen. */
 static const char *const recordings[] = {"tests/data/audio/reader1_a.flac", "tests/data/audio/reader2_a.flac",
@@ -143,11 +143,11 @@ static int start_service(const arguments *a, int port, child *ret)
     while (child_hear(ret, START_TIMEOUT_MS, &line)) {
         json_t *said = json_loads(line, 0, NULL);
         const char *message = json_string_value(json_object_get(said, "message"));
-        const int at = (int)json_integer_value(json_object_get(said, "port"));
-        const bool listens = message && strcmp(message, "listening") == 0 && at > 0;
+        const int heard = (int)json_integer_value(json_object_get(said, "port"));
+        const bool listens = message && strcmp(message, "listening") == 0 && heard > 0;
         json_decref(said);
         if (listens)
-            return at;
+            return heard;
         fprintf(stderr, "load: the service says: %s\n", line);
     }
     return complain(a->program, "did not start to listen");
@@ -180,8 +180,8 @@ static int start_and_ask(arguments *a, child *ret_service, double *ret_listening
     return status;
 }
 
-/* What happened to the service at the end of the load is as it was planned. */
-static int end_load(arguments *a, child *service, service_life *life)
+/* A service that was killed is started again, where its clients would look for it. */
+static int start_again(arguments *a, child *service, service_life *life)
 {
     double listening_ms;
     if (a->plan.end_signal != SIGKILL)
@@ -207,7 +207,7 @@ static int run(arguments *a, service_life *ret_life, load_result *ret)
                        : ret->n_rss                       ? ret->rss_mb[ret->n_rss - 1]
                                                           : 0;
     if (status == 0)
-        status = end_load(a, &service, &life);
+        status = start_again(a, &service, &life);
     const uint64_t end = vx_now_ns();
     if (service.pid > 0 && (a->plan.end_signal != SIGTERM || status != 0))
         kill(service.pid, SIGTERM);
@@ -236,9 +236,9 @@ static double at(const load_times *times, double q)
     return stats_quantile(times->ms, times->n, q);
 }
 
-static double per_second(size_t n, const load_result *r)
+static double per_second(size_t n, double seconds)
 {
-    return r->seconds > 0 ? (double)n / r->seconds : 0;
+    return seconds > 0 ? (double)n / seconds : 0;
 }
 
 /* Of the second half: until each client had its first answer, its connection's buffers still grow to what they need. */
@@ -280,16 +280,18 @@ static void print(const arguments *a, double engine_per_second, const service_li
     char text[16];
     printf("%-4s %-8s %3d clients %6zu answers %8.1f/s  p50 %8.2f  p90 %8.2f  p99 %8.2f ms  busy %zu  wrong %zu  "
            "failed %zu\n",
-           a->plan.json ? "json" : "raw", kind(&a->plan, text), a->plan.clients, answers->n, per_second(answers->n, r),
-           at(answers, 0.5), at(answers, 0.9), at(answers, 0.99), refusals->n, r->wrong, r->failed);
+           a->plan.json ? "json" : "raw", kind(&a->plan, text), a->plan.clients, answers->n,
+           per_second(answers->n, r->seconds), at(answers, 0.5), at(answers, 0.9), at(answers, 0.99), refusals->n,
+           r->wrong, r->failed);
     if (engine_per_second > 0)
         printf("     the engine alone, %d threads: %.1f/s; the service reaches %.1f %% of it\n", a->engine_threads,
-               engine_per_second, 100 * per_second(answers->n, r) / engine_per_second);
+               engine_per_second, 100 * per_second(answers->n, r->seconds) / engine_per_second);
     if (a->plan.per_second > 0)
-        printf("     offered: %.1f/s\n", per_second(r->begun, r));
+        printf("     offered: %.1f/s\n", per_second(r->begun, r->asking_s));
     if (refusals->n > 0)
-        printf("     refused: %.1f/s  p50 %8.2f  p90 %8.2f  p99 %8.2f  max %8.2f ms\n", per_second(refusals->n, r),
-               at(refusals, 0.5), at(refusals, 0.9), at(refusals, 0.99), at(refusals, 1));
+        printf("     refused: %.1f/s  p50 %8.2f  p90 %8.2f  p99 %8.2f  max %8.2f ms\n",
+               per_second(refusals->n, r->asking_s), at(refusals, 0.5), at(refusals, 0.9), at(refusals, 0.99),
+               at(refusals, 1));
     print_crowd("silent", &r->silent);
     print_crowd("slow", &r->slow);
     print_end(life, r, a->plan.end_signal);
@@ -320,15 +322,15 @@ static int write_json(const arguments *a, double engine_per_second, const servic
     json_t *root = json_pack("{s:s, s:s, s:s, s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "bench", "http",
                              "service", a->program, "body", a->plan.json ? "json" : "raw", "repeated_percent",
                              a->plan.repeated, "clients", a->plan.clients, "answered", (json_int_t)answers->n,
-                             "seconds", r->seconds, "per_second", per_second(answers->n, r), "p50_ms", at(answers, 0.5),
-                             "p90_ms", at(answers, 0.9), "p99_ms", at(answers, 0.99), "busy", (json_int_t)refusals->n,
-                             "wrong", (json_int_t)r->wrong, "failed", (json_int_t)r->failed);
+                             "seconds", r->seconds, "per_second", per_second(answers->n, r->seconds), "p50_ms",
+                             at(answers, 0.5), "p90_ms", at(answers, 0.9), "p99_ms", at(answers, 0.99), "busy",
+                             (json_int_t)refusals->n, "wrong", (json_int_t)r->wrong, "failed", (json_int_t)r->failed);
     add_all(root, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:f}", "listening_ms", life->listening_ms,
                             "first_answer_ms", life->first_answer_ms, "again_ms", life->again_ms, "first_rss_mb",
                             life->first_rss_mb, "last_rss_mb", life->last_rss_mb, "rss_slope_mb_per_s", rss_slope(r),
                             "engine_per_second", engine_per_second, "exit_status", life->exit_status, "end_ms",
                             life->end_ms));
-    add_all(root, json_pack("{s:f, s:f, s:f, s:f, s:o, s:o}", "offered_per_second", per_second(r->begun, r),
+    add_all(root, json_pack("{s:f, s:f, s:f, s:f, s:o, s:o}", "offered_per_second", per_second(r->begun, r->asking_s),
                             "refused_p50_ms", at(refusals, 0.5), "refused_p99_ms", at(refusals, 0.99), "refused_max_ms",
                             at(refusals, 1), "silent", crowd_json(&r->silent), "slow", crowd_json(&r->slow)));
     json_t *samples = json_array();
@@ -397,15 +399,13 @@ static int read_arguments(int argc, char **argv, arguments *ret)
     return 0;
 }
 
-/* As many files as the system lets a program open: shells start programs with 256 or 1024. The service inherits it. */
+/* As many files as there can be: shells start programs with 256 or 1024. The service inherits it. */
 static void allow_many_connections(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
-    /* macOS has no limit in numbers, and refuses to be told so. */
-    const rlim_t want = 3 * MAX_CONNECTIONS;
-    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+    limit.rlim_cur = limit.rlim_max < MAX_FILES ? limit.rlim_max : MAX_FILES;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 

@@ -111,6 +111,22 @@ static void the_document_lists_what_there_is(void **state)
     json_decref(document);
 }
 
+/* A handler is not run for a request that nobody waits for any more. */
+static void a_deadline_that_has_passed_is_told(void **state)
+{
+    (void)state;
+    char allow[VX_ALLOW_CAP];
+    const vx_route *route = vx_routes_find("/health/live", "GET", allow);
+    static const int statuses[] = {504, 200};
+    for (int in_time = 0; in_time < 2; in_time++) {
+        const vx_request request = {.id = "x", .deadline_ns = in_time ? UINT64_MAX : 1};
+        vx_reply reply = {0};
+        vx_route_run(NULL, route, &request, &reply); /* this one asks nothing of the service */
+        assert_int_equal(reply.status, statuses[in_time]);
+        vx_reply_done(&reply);
+    }
+}
+
 static void request_ids_are_taken_or_made(void **state)
 {
     (void)state;
@@ -148,6 +164,7 @@ int main(void)
         cmocka_unit_test(only_answers_at_hand_are_given_by_the_io_thread),
         cmocka_unit_test(only_probes_are_open),
         cmocka_unit_test(the_document_lists_what_there_is),
+        cmocka_unit_test(a_deadline_that_has_passed_is_told),
         cmocka_unit_test(request_ids_are_taken_or_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
