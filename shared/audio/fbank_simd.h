@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "shared/audio/fbank_kernel.h"
-#include "shared/audio/lanes.h"
+#include "shared/base/lanes.h"
 
 static uint32_t peak_bits(const float *pcm, size_t n)
 {

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include "shared/audio/fft.h"
-#include "shared/audio/lanes.h"
+#include "shared/base/lanes.h"
 
 enum { ROW = 2 * LANES, MAX_RADIX = 5 }; /* floats of one complex row: LANES real parts, then LANES imaginary */
 

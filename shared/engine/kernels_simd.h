@@ -13,37 +13,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "shared/base/lanes.h"
 #include "shared/engine/kernels.h"
 
-typedef float vf __attribute__((vector_size(LANES * 4)));
-typedef float vf_any __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-typedef int32_t vi __attribute__((vector_size(LANES * 4)));
-
-#define INLINE static inline __attribute__((always_inline))
 enum { PANEL = TILE_VECS * LANES };
 
-INLINE vf load(const float *p)
-{
-    return *(const vf_any *)p;
-}
-INLINE void store(float *p, vf v)
-{
-    *(vf_any *)p = v;
-}
-INLINE vf splat(float x)
-{
-    return x - (vf){0};
-}
-INLINE vf vmax(vf a, vf b)
-{
-    vi m = a > b;
-    return (vf)((m & (vi)a) | (~m & (vi)b));
-}
-INLINE vf vmin(vf a, vf b)
-{
-    vi m = a < b;
-    return (vf)((m & (vi)a) | (~m & (vi)b));
-}
 INLINE float sum_lanes(vf v)
 {
     float s = 0;

@@ -8,19 +8,7 @@ export PYTHONDONTWRITEBYTECODE=1
 golden=tests/data/golden/model
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-n=0
-
-check() { # text, command...: one TAP line; what the command said is shown on failure
-    local text=$1
-    shift
-    n=$((n + 1))
-    if "$@" >"$work/said" 2>&1; then
-        echo "ok $n - $text"
-    else
-        echo "not ok $n - $text"
-        sed 's/^/# /' "$work/said"
-    fi
-}
+. tests/support/tap.sh
 
 import() { # checkpoint folder, model folder, options...
     python3 models/import_speechbrain.py "$@"

@@ -15,19 +15,7 @@ finish() {
     rm -rf "$work"
 }
 trap finish EXIT
-n=0
-
-check() { # text, command...: one TAP line; what the command said is shown on failure
-    local text=$1
-    shift
-    n=$((n + 1))
-    if "$@" >"$work/said" 2>&1; then
-        echo "ok $n - $text"
-    else
-        echo "not ok $n - $text"
-        sed 's/^/# /' "$work/said"
-    fi
-}
+. tests/support/tap.sh
 
 check_promtool() { # the same, skipped without promtool
     if command -v promtool >/dev/null; then

@@ -14,50 +14,10 @@
 #include <cmocka.h>
 
 #include "tests/support/alloc_fail.h"
+#include "tests/support/gate.h"
 #include "tests/support/stats.h"
 
-/* ---- a door that tasks wait behind ------------------------------------------------------------------------------- */
-
-typedef struct {
-    pthread_mutex_t lock;
-    pthread_cond_t moved;
-    bool open;
-    int n_inside; /* tasks that have arrived */
-} gate;
-
-#define GATE_CLOSED                                                                                                    \
-    {                                                                                                                  \
-        .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER                                           \
-    }
 #define GATEKEEPER 1000 /* a client that no test gives other tasks */
-
-static void wait_at_gate(void *arg, int worker)
-{
-    (void)worker;
-    gate *g = arg;
-    pthread_mutex_lock(&g->lock);
-    g->n_inside++;
-    pthread_cond_broadcast(&g->moved);
-    while (!g->open)
-        pthread_cond_wait(&g->moved, &g->lock);
-    pthread_mutex_unlock(&g->lock);
-}
-
-static void await_inside(gate *g, int n)
-{
-    pthread_mutex_lock(&g->lock);
-    while (g->n_inside < n)
-        pthread_cond_wait(&g->moved, &g->lock);
-    pthread_mutex_unlock(&g->lock);
-}
-
-static void open_gate(gate *g)
-{
-    pthread_mutex_lock(&g->lock);
-    g->open = true;
-    pthread_cond_broadcast(&g->moved);
-    pthread_mutex_unlock(&g->lock);
-}
 
 static vx_fair_pool *new_pool(int n_workers, size_t queue_cap, size_t per_client)
 {

@@ -1,11 +1,11 @@
-/* lanes.h - the vector type that the batched kernels of this folder are written in.
- * Owns:   loads, stores and the one shuffle they need, for LANES floats. Does not: know what is computed.
+/* lanes.h - the vector type that kernels are written in, in shared/audio and shared/engine.
+ * Owns:   loads, stores and the few operations they need, for LANES floats. Does not: know what is computed.
  *
- * Included only by the fft_<isa>.c and fbank_<isa>.c files, which define LANES (a power of 2) first. The compiler's
+ * Included only for the files named *_<isa>.c, which define LANES (a power of 2) first. The compiler's
  * vector extensions keep the kernels one source; the instruction set comes from the file's compiler flags.
  */
-#ifndef VX_AUDIO_LANES_H
-#define VX_AUDIO_LANES_H
+#ifndef VX_BASE_LANES_H
+#define VX_BASE_LANES_H
 
 #include <stdint.h>
 
@@ -30,6 +30,11 @@ INLINE vf splat(float x)
 INLINE vf vmax(vf a, vf b)
 {
     vi take_a = a > b;
+    return (vf)((take_a & (vi)a) | (~take_a & (vi)b));
+}
+INLINE vf vmin(vf a, vf b)
+{
+    vi take_a = a < b;
     return (vf)((take_a & (vi)a) | (~take_a & (vi)b));
 }
 
