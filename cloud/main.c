@@ -19,7 +19,7 @@
 #include "shared/base/mute.h"
 #include "shared/base/options.h"
 
-enum { EXIT_CANNOT_RUN = 1, EXIT_SETTINGS = 2, LARGE_BLOCK = 1 << 20 };
+enum { EXIT_CANNOT_RUN = 1, EXIT_SETTINGS = 2, LARGE_BLOCK = 1 << 20, LAST_ANSWERS_MS = 300 };
 
 #ifdef __APPLE__
 extern char **environ; /* no header declares it there */
@@ -105,12 +105,14 @@ static vx_err open_log(const vx_options *options, vx_log **ret_log)
     return vx_log_create(STDERR_FILENO, text ? VX_LOG_TEXT : VX_LOG_JSON, least, ret_log);
 }
 
-/* The order of the end: answer what is in flight, fail what is left, join the workers, close the connections. A worker
- * resumes the connection it works for, so no connection may be closed before. */
+/* The order of the end: answer what is in flight, fail what is left, join the workers, send their last answers, close
+ * the connections. A worker resumes the connection it works for, so no connection may be closed before; and an answer
+ * that was just handed over is not on the wire yet. */
 static void end(vx_service *service, vx_server *server, uint64_t drain_ms)
 {
-    vx_server_drain(server, drain_ms);
+    vx_server_drain(server, drain_ms > 2 * LAST_ANSWERS_MS ? drain_ms - LAST_ANSWERS_MS : drain_ms);
     vx_service_close(service);
+    vx_server_drain(server, LAST_ANSWERS_MS);
     vx_server_destroy(server);
 }
 

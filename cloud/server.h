@@ -17,7 +17,7 @@ typedef struct vx_server vx_server;
 VX_MUST_CHECK vx_err vx_server_start(vx_service *service, vx_server **ret_server, int *ret_port, vx_errinfo *info);
 
 /* Refuses new connections and answers what has arrived, each answer with Connection: close. Returns when nothing is in
- * flight or after drain_ms. */
+ * flight or after drain_ms. Again is fine. */
 void vx_server_drain(vx_server *server, uint64_t drain_ms);
 /* Closes every connection and frees. The service must have been closed first (vx_service_close): no worker may hold a
  * request. NULL is fine. */
