@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -81,6 +82,18 @@ static void spoil_weights_gone(const model_copy *copy)
 {
     model_copy_drop(copy, MODEL_WEIGHTS);
 }
+
+#if defined(__linux__)
+/* A file that opens and then fails to read: the first page of a process's own memory is never mapped, and reading it is
+ * an input/output error, as from a broken disk. */
+static void spoil_disk(const model_copy *copy)
+{
+    char path[128];
+    model_copy_drop(copy, MODEL_MANIFEST);
+    snprintf(path, sizeof path, "%s/%s", copy->path, MODEL_MANIFEST);
+    assert_int_equal(symlink("/proc/self/mem", path), 0);
+}
+#endif
 
 static void spoil_weights_cut(const model_copy *copy)
 {
@@ -168,6 +181,9 @@ static void a_damaged_model_is_never_used(void **state)
         {spoil_weights_empty, "", MODEL_WEIGHTS},
         {spoil_one_byte, "model_hash_mismatch", MODEL_WEIGHTS},
         {spoil_manifest_cut, "model_corrupt", MODEL_MANIFEST},
+#if defined(__linux__)
+        {spoil_disk, "io", "cannot read"},
+#endif
         {spoil_manifest_key, "model_corrupt", "hop_sample"},
         {spoil_front_end, "engine_failed", "self-test"},
         {spoil_self_test, "engine_failed", "self-test"},
