@@ -154,7 +154,7 @@ static vx_err compute(vx_inference *inference, vx_engine *engine, const vx_audio
     vx_engine_timing timing = {0};
     vx_err err = vx_fault_inference();
     if (err == VX_OK)
-        err = vx_engine_embed(engine, audio->samples, audio->n, ret_embedding, &timing);
+        err = vx_engine_embed(engine, audio->samples, audio->n, ret_embedding, &timing, info);
     vx_breaker_report(inference->breaker, ticket, judge(err));
     trace->features_ms = timing.features_ms;
     trace->network_ms = timing.network_ms;

@@ -7,7 +7,7 @@
 #include "shared/engine/self_test.h"
 
 /* The second that the self-test uses, three times: the length of a usual clip. */
-static vx_err warm_up(vx_engine *engine, double *ret_ms)
+static vx_err warm_up(vx_engine *engine, double *ret_ms, vx_errinfo *info)
 {
     float *samples = malloc(3 * VX_SELF_TEST_SAMPLES * sizeof *samples);
     if (!samples)
@@ -16,7 +16,7 @@ static vx_err warm_up(vx_engine *engine, double *ret_ms)
         vx_self_test_signal(samples + i * VX_SELF_TEST_SAMPLES);
     uint64_t start = vx_now_ns();
     vx_embedding embedding;
-    vx_err err = vx_engine_embed(engine, samples, 3 * VX_SELF_TEST_SAMPLES, &embedding, NULL);
+    vx_err err = vx_engine_embed(engine, samples, 3 * VX_SELF_TEST_SAMPLES, &embedding, NULL, info);
     if (err == VX_OK)
         *ret_ms = vx_ms_since(start);
     free(samples);
@@ -26,11 +26,11 @@ static vx_err warm_up(vx_engine *engine, double *ret_ms)
 static vx_err attempt(const vx_load_plan *plan, vx_loaded *ret_loaded, vx_errinfo *info)
 {
     vx_loaded loaded = {0};
-    vx_err err = vx_engine_open(plan->folder, &plan->engine, &loaded.engine, info);
-    if (err == VX_OK)
-        err = vx_engine_self_test(loaded.engine, &loaded.self_test, info);
+    vx_engine_options options = plan->engine;
+    options.self_test = true;
+    vx_err err = vx_engine_open(plan->folder, &options, &loaded.engine, info);
     if (err == VX_OK && plan->warm_up)
-        err = warm_up(loaded.engine, &loaded.warmup_ms);
+        err = warm_up(loaded.engine, &loaded.warmup_ms, info);
     if (err != VX_OK) {
         vx_engine_close(loaded.engine);
         return err;

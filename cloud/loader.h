@@ -20,13 +20,12 @@ typedef struct {
 typedef struct {
     vx_engine *engine; /* owned by the caller; NULL when loading failed */
     double warmup_ms;  /* 0 when there was none */
-    double self_test;  /* cosine to the manifest's self-test embedding; -2 when the manifest has none */
 } vx_loaded;
 
-/* Opens the model, runs the self-test and the warm-up, and moves the machine through its states to INITIALIZING; the
+/* Opens the model with its self-test, runs the warm-up, and moves the machine through its states to INITIALIZING; the
  * caller makes the last step, READY or DEGRADED, when it has published the engine. FAILED is set here.
  * ret_loaded [out] set on success
- * Errors     those of vx_engine_open and vx_engine_self_test, from the last attempt; CLOSED (the program ends) */
+ * Errors     those of vx_engine_open, from the last attempt; CLOSED (the program ends) */
 VX_MUST_CHECK vx_err vx_load(const vx_load_plan *plan, vx_startup *startup, vx_loaded *ret_loaded, vx_errinfo *info);
 
 #endif

@@ -37,6 +37,7 @@ static json_t *engine_part(const vx_engine_info *info)
     int bad = json_object_set_new(part, "strategy", json_string(info->strategy));
     bad |= json_object_set_new(part, "gemm", json_string(info->gemm));
     bad |= json_object_set_new(part, "isa", json_string(info->isa));
+    bad |= json_object_set_new(part, "device", json_string(info->device));
     bad |= json_object_set_new(part, "precision", json_string(info->precision));
     bad |= json_object_set_new(part, "reason", shown(info->reason));
     bad |= json_object_set_new(part, "degraded", json_boolean(info->degraded));

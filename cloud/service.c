@@ -278,7 +278,7 @@ void vx_service_view_get(vx_service *service, vx_service_view *ret_view)
         vx_engine_get_info(service->loaded.engine, &view.info);
         view.load_ms = view.info.load_ms;
         view.warmup_ms = service->loaded.warmup_ms;
-        view.self_test = service->loaded.self_test;
+        view.self_test = view.info.self_test;
     }
     pthread_mutex_unlock(&service->lock);
     *ret_view = view;

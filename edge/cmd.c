@@ -76,7 +76,7 @@ vx_err vx_cmd_embed_file(vx_engine *engine, const char *path, vx_embedding *ret_
     if (err == VX_OK)
         err = vx_audio_decode(file.data, file.len, VX_FORMAT_AUTO, 0, &audio, info);
     if (err == VX_OK)
-        err = vx_engine_embed(engine, audio.samples, audio.n, ret_embedding, NULL);
+        err = vx_engine_embed(engine, audio.samples, audio.n, ret_embedding, NULL, info);
     if (err == VX_OK) {
         *ret_audio = audio;
         ret_audio->samples = NULL;

@@ -15,13 +15,17 @@
 typedef struct vx_engine vx_engine;
 
 typedef struct {
-    const char *strategy; /* "auto" (NULL too), "native" */
-    const char *gemm;     /* matrix products of the native engine: "auto" (NULL too), "simd", "onednn", "blas" */
-    int threads;          /* cores one call may use, at least 1 */
-    vx_isa isa;           /* highest instruction set to use; normally vx_isa_best() */
-    bool fall_back;       /* when what was asked for cannot be had: open what can, and say so in `reason` */
+    const char *strategy;   /* "auto" (NULL too), "native", "jit", "onnx" */
+    const char *device;     /* "cpu" (NULL too), "cuda", "mps" */
+    const char *gemm;       /* matrix products of the native engine: "auto" (NULL too), "simd", "onednn", "blas" */
+    vx_precision precision; /* auto: what the manifest states for the strategy, else f32 */
+    bool reference_first;   /* auto takes the f32 reference whatever was measured */
+    int threads;            /* cores one call may use, at least 1 */
+    vx_isa isa;             /* highest instruction set to use; normally vx_isa_best() */
+    bool self_test; /* run self_test.h on `native` too before the open counts; on other strategies it always is */
+    bool fall_back; /* when what was asked for cannot be had: open what can, and say so in `reason` */
 } vx_engine_options;
-/* auto, auto, 1 thread, best instruction set, no falling back. */
+/* auto everywhere, cpu, 1 thread, best instruction set, no self-test of native, no falling back. */
 vx_engine_options vx_engine_options_default(void);
 
 typedef struct {
@@ -31,20 +35,24 @@ typedef struct {
 
 typedef struct {
     const char *strategy;  /* "native" */
-    const char *gemm;      /* "simd" */
-    const char *isa;       /* "avx512" */
+    const char *gemm;      /* who computes the products: "simd", "oneDNN 2.6.3", "libtorch 1.13.1" */
+    const char *isa;       /* of our own kernels: "avx512" */
+    const char *device;    /* "cpu" */
     const char *precision; /* "f32" */
     const char *reason;    /* why this strategy was taken, one sentence */
     bool degraded;         /* it is not what was asked for */
     int threads;
     int dim;
-    double load_ms; /* open, from call to return */
+    double load_ms;   /* open, from call to return */
+    double self_test; /* cosine to the manifest's self-test embedding; -2: not run, or the manifest has none */
     size_t weights_bytes;
     const vx_manifest *manifest;
 } vx_engine_info;
 
-/* Opens a model folder. Errors: MODEL_*, OPTION_VALUE (a strategy or gemm that this build does not have), UNSUPPORTED
- * (isa), NOMEM; info says which file and why. With fall_back, why the last resort failed. */
+/* Opens a model folder with the strategy asked for. `auto` takes them in the order of choose.h, and falls down that list
+ * when one cannot be opened or fails its self-test.
+ * Errors: MODEL_*, OPTION_VALUE (a strategy, gemm, device or precision that this build does not have), UNSUPPORTED (isa),
+ * ENGINE (self-test), NOMEM; info says which file and why. After falling back: why the last resort failed. */
 VX_MUST_CHECK vx_err vx_engine_open(const char *folder, const vx_engine_options *options, vx_engine **ret_engine,
                                     vx_errinfo *info);
 /* No call may be running. NULL is fine. */
@@ -57,9 +65,27 @@ void vx_engine_close(vx_engine *engine);
  * Memory   scratch for one caller is reserved at open, for each further one at once when it first comes; it is touched
  *          as far as the clip needs, kept, and given back to the system behind 10 s worth
  * Threads  any number of callers; each runs on its own scratch with `threads` cores
- * Errors   AUDIO_SHORT, AUDIO_LONG, AUDIO_NOT_FINITE, ENGINE (result not finite), NOMEM */
+ * Errors   AUDIO_SHORT, AUDIO_LONG, AUDIO_NOT_FINITE, AUDIO_SCALE, ENGINE (result not finite, or what a library said),
+ *          NOMEM */
 VX_MUST_CHECK vx_err vx_engine_embed(vx_engine *engine, const float *samples, size_t n, vx_embedding *ret_embedding,
-                                     vx_engine_timing *ret_timing);
+                                     vx_engine_timing *ret_timing, vx_errinfo *info);
+
+/* One utterance among others; samples as in vx_engine_embed. */
+typedef struct {
+    const float *samples;
+    size_t n;
+} vx_clip;
+
+enum { VX_ENGINE_MAX_BATCH = 1024 };
+
+/* Many utterances at once: native gives each of its `threads` cores a clip of its own; a library gets clips of one
+ * length together. A clip's result does not depend on its company.
+ * clips          [in]  n, 1 to VX_ENGINE_MAX_BATCH, of any lengths
+ * ret_embeddings [out] [n]; those whose error is VX_OK are set
+ * ret_errs       [out] [n]; a bad clip never fails the others
+ * Errors   ARG (n), NOMEM: then nothing was set; info is of the last clip that failed */
+VX_MUST_CHECK vx_err vx_engine_embed_batch(vx_engine *engine, const vx_clip *clips, size_t n,
+                                           vx_embedding *ret_embeddings, vx_err *ret_errs, vx_errinfo *info);
 /* What was opened, and why. Borrowed from the engine. */
 void vx_engine_get_info(const vx_engine *engine, vx_engine_info *ret_info);
 

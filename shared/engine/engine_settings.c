@@ -21,11 +21,22 @@ static vx_err find_isa(const char *name, vx_isa *ret_isa, vx_errinfo *info)
                           vx_isa_name(vx_isa_best()));
 }
 
+static vx_precision find_precision(const char *name)
+{
+    for (int p = VX_PRECISION_AUTO; p <= VX_PRECISION_BF16; p++)
+        if (strcmp(name, vx_precision_name((vx_precision)p)) == 0)
+            return (vx_precision)p;
+    return VX_PRECISION_AUTO; /* the table of settings lets no other name through */
+}
+
 vx_err vx_engine_settings(const vx_options *settings, vx_engine_options *ret_options, char *ret_folder,
                           size_t folder_cap, vx_errinfo *info)
 {
     vx_engine_options options = vx_engine_options_default();
     options.strategy = vx_option_text(settings, "ECAPA_PREFERRED_STRATEGY");
+    options.device = vx_option_text(settings, "ECAPA_DEVICE");
+    options.precision = find_precision(vx_option_text(settings, "VOXLOCK_PRECISION"));
+    options.reference_first = !vx_option_bool(settings, "ECAPA_USE_OPTIMIZED");
     options.gemm = vx_option_text(settings, "VOXLOCK_GEMM");
     vx_err err = find_isa(vx_option_text(settings, "VOXLOCK_ISA"), &options.isa, info);
     if (err == VX_OK)

@@ -7,7 +7,8 @@
 #include "shared/base/options.h"
 #include "shared/engine/engine.h"
 
-/* Strategy, products, instruction set and model folder; threads stay 1 and fall_back false, which each program decides.
+/* Strategy, device, precision, products, instruction set and model folder; threads stay 1 and self_test and fall_back
+ * false, which each program decides.
  * ret_options [out] texts are borrowed from settings
  * Errors      OPTION_VALUE (info names the setting), those of vx_model_folder */
 VX_MUST_CHECK vx_err vx_engine_settings(const vx_options *settings, vx_engine_options *ret_options, char *ret_folder,

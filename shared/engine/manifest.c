@@ -16,6 +16,8 @@
 #define MAX_MS             600000.0
 #define NOT_MEASURED       (-1.0)
 
+_Static_assert(sizeof(vx_precision) == sizeof(int), "a choice is read as an int");
+
 /* What the text says, before the values that depend on each other have been compared. */
 typedef struct {
     vx_manifest manifest;
@@ -55,6 +57,8 @@ typedef struct field {
 
 static const char *const windows[] = {[VX_WINDOW_HAMMING] = "hamming", [VX_WINDOW_HANN] = "hann", NULL};
 static const char *const log_kinds[] = {[VX_LOG_DB] = "db", [VX_LOG_NATURAL] = "natural", NULL};
+static const char *const precisions[] = {
+    [VX_PRECISION_AUTO] = "auto", [VX_PRECISION_F32] = "f32", [VX_PRECISION_BF16] = "bf16", NULL};
 
 static const char *const signals[] = {"voxlock-1", NULL}; /* VX_SELF_TEST_SIGNAL */
 
@@ -102,6 +106,7 @@ static const field artefact_fields[] = {
     {"file", FIELD_FILE, true, 1, sizeof((vx_artefact *)NULL)->file - 1, offsetof(vx_artefact, file), NULL, NULL},
     {"bytes", FIELD_SIZE, true, 1, MAX_ARTEFACT_BYTES, offsetof(vx_artefact, bytes), NULL, NULL},
     {"sha256", FIELD_SHA256, true, 0, 0, offsetof(vx_artefact, sha256), NULL, NULL},
+    {"precision", FIELD_CHOICE, false, 0, 0, offsetof(vx_artefact, precision), precisions, NULL},
     {"cosine_min", FIELD_REAL, false, 0, 1, offsetof(vx_artefact, cosine_min), NULL, NULL},
     {"load_ms", FIELD_REAL, false, 0, MAX_MS, offsetof(vx_artefact, load_ms), NULL, NULL},
     {"inference_ms", FIELD_REAL, false, 0, MAX_MS, offsetof(vx_artefact, inference_ms), NULL, NULL},
@@ -395,6 +400,11 @@ vx_err vx_manifest_read(const char *folder, vx_manifest *ret, vx_errinfo *info)
         return vx_errinfo_set_at(info, err, path, cause.line ? cause.offset : -1, cause.line, "%s",
                                  vx_errinfo_text(&cause, err));
     return VX_OK;
+}
+
+const char *vx_precision_name(vx_precision precision)
+{
+    return precisions[precision];
 }
 
 const vx_artefact *vx_manifest_artefact(const vx_manifest *manifest, const char *strategy)

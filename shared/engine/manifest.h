@@ -15,13 +15,19 @@
 #define VX_MANIFEST_NAME          ".optimization_manifest.json"
 #define VX_MANIFEST_MAX_ARTEFACTS 8
 
+/* What numbers the network's products are computed in. */
+typedef enum { VX_PRECISION_AUTO, VX_PRECISION_F32, VX_PRECISION_BF16 } vx_precision;
+/* "auto", "f32", "bf16". Static. */
+const char *vx_precision_name(vx_precision precision);
+
 /* One file that a strategy can run. Times and cosine are what bake measured; negative means not measured. */
 typedef struct {
     char strategy[16]; /* "native", "jit", ... */
     char file[64];     /* plain name inside the folder */
     size_t bytes;
     uint8_t sha256[VX_SHA256_BYTES];
-    double cosine_min; /* to the f32 reference, over bake's clips; 0 where it was below */
+    vx_precision precision; /* what was measured, and what `auto` computes in; VX_PRECISION_AUTO: not stated */
+    double cosine_min;      /* to the f32 reference, over bake's clips; 0 where it was below */
     double load_ms;
     double inference_ms;
 } vx_artefact;

@@ -3,6 +3,7 @@
  * Does not: know HTTP, queues or caches.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,10 +20,16 @@
 #define KEEP_SECONDS 10.0
 
 struct scratch {
-    struct scratch *next; /* in the free list */
+    struct scratch *next; /* on the shelf */
     vx_fbank *fbank;
     vx_team *team;
     vx_arena arena;
+};
+
+/* Scratches of one team size that nobody uses just now. */
+struct shelf {
+    int team_size;
+    struct scratch *free; /* guarded by the state's lock */
 };
 
 struct vx_strategy_state {
@@ -36,8 +43,9 @@ struct vx_strategy_state {
     vx_isa isa;
     size_t max_frames;
 
-    pthread_mutex_t lock; /* guards free */
-    struct scratch *free;
+    pthread_mutex_t lock;
+    struct shelf whole;  /* one clip on all cores */
+    struct shelf single; /* one clip on one core, for batches */
 };
 
 static void scratch_destroy(struct scratch *s)
@@ -50,13 +58,11 @@ static void scratch_destroy(struct scratch *s)
     free(s);
 }
 
-static vx_err scratch_create(const vx_strategy_state *state, struct scratch **ret_scratch)
+static vx_err scratch_create(const vx_strategy_state *state, int team_size, struct scratch **ret_scratch)
 {
     struct scratch *s = calloc(1, sizeof *s);
     if (!s)
         return VX_ERR_NOMEM;
-    /* A library brings threads of its own. */
-    int team_size = state->gemm ? 1 : state->threads;
     vx_err err = vx_fbank_create(&state->manifest->fbank, state->isa, &s->fbank, NULL);
     if (err == VX_OK)
         err = vx_team_create(team_size, &s->team);
@@ -73,37 +79,43 @@ static vx_err scratch_create(const vx_strategy_state *state, struct scratch **re
     return VX_OK;
 }
 
-static vx_err take_scratch(vx_strategy_state *state, struct scratch **ret_scratch)
+static vx_err take_scratch(vx_strategy_state *state, struct shelf *shelf, struct scratch **ret_scratch)
 {
     pthread_mutex_lock(&state->lock);
-    struct scratch *s = state->free;
+    struct scratch *s = shelf->free;
     if (s)
-        state->free = s->next;
+        shelf->free = s->next;
     pthread_mutex_unlock(&state->lock);
     if (s) {
         *ret_scratch = s;
         return VX_OK;
     }
-    return scratch_create(state, ret_scratch);
+    return scratch_create(state, shelf->team_size, ret_scratch);
 }
 
-static void give_scratch(vx_strategy_state *state, struct scratch *s)
+static void give_scratch(vx_strategy_state *state, struct shelf *shelf, struct scratch *s)
 {
     pthread_mutex_lock(&state->lock);
-    s->next = state->free;
-    state->free = s;
+    s->next = shelf->free;
+    shelf->free = s;
     pthread_mutex_unlock(&state->lock);
+}
+
+static void empty_shelf(struct shelf *shelf)
+{
+    while (shelf->free) {
+        struct scratch *s = shelf->free;
+        shelf->free = s->next;
+        scratch_destroy(s);
+    }
 }
 
 static void native_close(vx_strategy_state *state)
 {
     if (!state)
         return;
-    while (state->free) {
-        struct scratch *s = state->free;
-        state->free = s->next;
-        scratch_destroy(s);
-    }
+    empty_shelf(&state->whole);
+    empty_shelf(&state->single);
     vx_ecapa_done(&state->net);
     vx_safetensors_close(state->file);
     vx_map_close(&state->map);
@@ -139,7 +151,14 @@ static vx_err native_open(const char *folder, const vx_manifest *manifest, const
     state->kernels = vx_kernels_for(options->isa);
 
     struct scratch *first = NULL;
-    vx_err err = choose_gemm(state, options->gemm, info);
+    vx_err err = VX_OK;
+    if (options->precision == VX_PRECISION_BF16)
+        err = vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "strategy 'native' computes in f32; bf16 needs jit");
+    if (err == VX_OK)
+        err = choose_gemm(state, options->gemm, info);
+    /* A library brings threads of its own. */
+    state->whole.team_size = state->gemm ? 1 : state->threads;
+    state->single.team_size = 1;
     if (err == VX_OK)
         err = vx_manifest_open_artefact(folder, vx_manifest_artefact(manifest, "native"), &state->map, info);
     if (err == VX_OK)
@@ -152,24 +171,21 @@ static vx_err native_open(const char *folder, const vx_manifest *manifest, const
     state->max_frames = VX_AUDIO_MAX_SAMPLES / (size_t)manifest->fbank.hop + 1;
     /* The first caller's scratch now, so that what cannot work fails here and not at the first request. */
     if (err == VX_OK)
-        err = scratch_create(state, &first);
+        err = scratch_create(state, state->whole.team_size, &first);
     if (err != VX_OK) {
         native_close(state);
         return err;
     }
-    give_scratch(state, first);
+    give_scratch(state, &state->whole, first);
     *ret_state = state;
     return VX_OK;
 }
 
-static vx_err native_embed(vx_strategy_state *state, const float *samples, size_t n, float *ret_raw,
-                           vx_engine_timing *ret_timing)
+static vx_err run_clip(vx_strategy_state *state, struct scratch *s, const vx_clip *clip, float *ret_raw,
+                       vx_engine_timing *ret_timing)
 {
-    struct scratch *s;
-    vx_err err = take_scratch(state, &s);
-    if (err != VX_OK)
-        return err;
-    const size_t n_frames = vx_fbank_frames(s->fbank, n);
+    vx_err err = VX_OK;
+    const size_t n_frames = vx_fbank_frames(s->fbank, clip->n);
     vx_ecapa_runner run = {
         .net = &state->net,
         .kernels = state->kernels,
@@ -184,7 +200,7 @@ static vx_err native_embed(vx_strategy_state *state, const float *samples, size_
     if (n_frames < vx_ecapa_min_frames(&state->net))
         err = VX_ERR_AUDIO_SHORT;
     if (err == VX_OK)
-        err = vx_fbank_compute(s->fbank, samples, n, features, ld);
+        err = vx_fbank_compute(s->fbank, clip->samples, clip->n, features, ld);
     ret_timing->features_ms = vx_ms_since(start);
     start = vx_now_ns();
     if (state->gemm)
@@ -198,23 +214,82 @@ static vx_err native_embed(vx_strategy_state *state, const float *samples, size_
         vx_arena_trim(&s->arena,
                       sizeof(float) * vx_ecapa_scratch_floats(&state->net, state->kernels, vx_team_size(s->team), keep,
                                                               state->max_frames));
-    give_scratch(state, s);
     return err;
+}
+
+static vx_err native_embed(vx_strategy_state *state, const float *samples, size_t n, float *ret_raw,
+                           vx_engine_timing *ret_timing, vx_errinfo *info)
+{
+    (void)info; /* nothing here can say more than its code does */
+    const vx_clip clip = {samples, n};
+    struct scratch *s;
+    vx_err err = take_scratch(state, &state->whole, &s);
+    if (err != VX_OK)
+        return err;
+    err = run_clip(state, s, &clip, ret_raw, ret_timing);
+    give_scratch(state, &state->whole, s);
+    return err;
+}
+
+/* What the members of a team share while they empty one batch. */
+struct batch {
+    vx_strategy_state *state;
+    const vx_clip *clips;
+    size_t n;
+    float *raw; /* [n, dim] */
+    vx_err *errs;
+    atomic_size_t next;
+};
+
+/* Each member takes the next clip until there is none: clips differ in length, so equal shares would not be fair. */
+static void empty_batch(void *arg, int rank)
+{
+    (void)rank;
+    struct batch *b = arg;
+    struct scratch *s = NULL;
+    vx_err have = take_scratch(b->state, &b->state->single, &s);
+    vx_engine_timing ignored;
+    for (size_t i; (i = atomic_fetch_add(&b->next, 1)) < b->n;)
+        b->errs[i] =
+            have == VX_OK ? run_clip(b->state, s, &b->clips[i], b->raw + i * b->state->net.dim, &ignored) : have;
+    if (s)
+        give_scratch(b->state, &b->state->single, s);
+}
+
+/* One clip a core beats one clip on all cores: no barriers, and the short layers do not wait for each other. */
+static void native_embed_batch(vx_strategy_state *state, const vx_clip *clips, size_t n, float *ret_raw,
+                               vx_err *ret_errs, vx_errinfo *info)
+{
+    (void)info;
+    struct batch batch = {.state = state, .clips = clips, .n = n, .raw = ret_raw, .errs = ret_errs};
+    struct scratch *s = NULL;
+    if (n == 1) {
+        vx_engine_timing ignored;
+        ret_errs[0] = native_embed(state, clips[0].samples, clips[0].n, ret_raw, &ignored, NULL);
+    } else if (state->whole.team_size == 1 || take_scratch(state, &state->whole, &s) != VX_OK) {
+        empty_batch(&batch, 0);
+    } else {
+        vx_team_run(s->team, empty_batch, &batch);
+        give_scratch(state, &state->whole, s);
+    }
 }
 
 static void native_info(const vx_strategy_state *state, vx_engine_info *ret_info)
 {
     ret_info->gemm = state->gemm ? state->gemm->library : "simd";
     ret_info->isa = state->kernels->name;
-    ret_info->precision = "f32";
+    ret_info->device = "cpu";
+    ret_info->precision = vx_precision_name(VX_PRECISION_F32);
     ret_info->threads = state->threads;
     ret_info->weights_bytes = state->map.len;
 }
 
 const vx_strategy vx_strategy_native = {
     .name = "native",
+    .on_cpu_only = true,
     .open = native_open,
     .embed = native_embed,
+    .embed_batch = native_embed_batch,
     .info = native_info,
     .close = native_close,
 };

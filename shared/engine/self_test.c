@@ -30,7 +30,7 @@ static vx_err compare(vx_engine *engine, const vx_manifest *manifest, const vx_e
     vx_embedding other;
     double cosine;
     if (manifest->self_test_dim == 0) {
-        vx_err err = vx_engine_embed(engine, samples, VX_SELF_TEST_SAMPLES / 2, &other, NULL);
+        vx_err err = vx_engine_embed(engine, samples, VX_SELF_TEST_SAMPLES / 2, &other, NULL, info);
         if (err == VX_OK)
             err = vx_embedding_cosine(got, &other, &cosine);
         if (err == VX_OK && cosine > 0.999999)
@@ -62,12 +62,13 @@ vx_err vx_engine_self_test(vx_engine *engine, double *ret_cosine, vx_errinfo *in
     vx_engine_info about;
     vx_engine_get_info(engine, &about);
     vx_embedding got;
+    vx_errinfo cause = {0};
     vx_self_test_signal(samples);
-    vx_err err = vx_engine_embed(engine, samples, VX_SELF_TEST_SAMPLES, &got, NULL);
+    vx_err err = vx_engine_embed(engine, samples, VX_SELF_TEST_SAMPLES, &got, NULL, &cause);
     if (err == VX_OK)
         err = compare(engine, about.manifest, &got, samples, ret_cosine, info);
     else
-        vx_errinfo_set(info, err, "the first inference failed: %s", vx_err_sentence(err));
+        vx_errinfo_set(info, err, "the first inference failed: %s", vx_errinfo_text(&cause, err));
     free(samples);
     return err;
 }

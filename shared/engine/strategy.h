@@ -9,19 +9,29 @@
 /* State of an opened strategy. */
 typedef struct vx_strategy_state vx_strategy_state;
 
-typedef struct {
+typedef struct vx_strategy {
     const char *name; /* also the artefact's name in the manifest */
+    bool on_cpu_only; /* else options->device may name another */
     /* Opens the artefact. manifest is borrowed and outlives the state. Errors as vx_engine_open. */
     vx_err (*open)(const char *folder, const vx_manifest *manifest, const vx_engine_options *options,
                    vx_strategy_state **ret_state, vx_errinfo *info);
     /* ret_raw [out] [manifest->dim], not normalised. Any number of threads. Limits are checked by the caller. */
     vx_err (*embed)(vx_strategy_state *state, const float *samples, size_t n, float *ret_raw,
-                    vx_engine_timing *ret_timing);
-    /* Fills gemm, isa, precision, threads, weights_bytes. */
+                    vx_engine_timing *ret_timing, vx_errinfo *info);
+    /* Clips within the limits. ret_raw [out] [n, manifest->dim]; ret_errs [out] [n], a row of ret_raw is set where its
+     * error is VX_OK. */
+    void (*embed_batch)(vx_strategy_state *state, const vx_clip *clips, size_t n, float *ret_raw, vx_err *ret_errs,
+                        vx_errinfo *info);
+    /* Fills gemm, isa, device, precision, threads, weights_bytes. */
     void (*info)(const vx_strategy_state *state, vx_engine_info *ret_info);
     void (*close)(vx_strategy_state *state);
 } vx_strategy;
 
-extern const vx_strategy vx_strategy_native;
+extern const vx_strategy vx_strategy_native; /* native.c */
+extern const vx_strategy vx_strategy_jit;    /* hosted.c */
+extern const vx_strategy vx_strategy_onnx;   /* hosted.c */
+
+/* Every strategy that there is; a plugin's library need not be there. NULL when no strategy has this name. */
+const vx_strategy *vx_strategy_find(const char *name);
 
 #endif

@@ -133,7 +133,7 @@ void clip_expected(const vx_audio *audio, float ret_values[CLIP_DIM])
     vx_embedding embedding;
     const vx_engine_options options = vx_engine_options_default();
     if (vx_engine_open("models/starter", &options, &engine, NULL) ||
-        vx_engine_embed(engine, audio->samples, audio->n, &embedding, NULL) || embedding.dim != CLIP_DIM)
+        vx_engine_embed(engine, audio->samples, audio->n, &embedding, NULL, NULL) || embedding.dim != CLIP_DIM)
         fail_msg("no embedding to compare with");
     memcpy(ret_values, embedding.values, CLIP_DIM * sizeof *ret_values);
     vx_engine_close(engine);

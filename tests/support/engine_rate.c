@@ -29,7 +29,7 @@ static void *work(void *arg)
         vx_embedding embedding;
         w->err = vx_audio_decode(pcm->data, pcm->len, VX_FORMAT_S16LE, VX_AUDIO_RATE, &audio, NULL);
         if (!w->err)
-            w->err = vx_engine_embed(w->engine, audio.samples, audio.n, &embedding, NULL);
+            w->err = vx_engine_embed(w->engine, audio.samples, audio.n, &embedding, NULL, NULL);
         vx_audio_done(&audio);
         vx_embedding_wipe(&embedding);
     }

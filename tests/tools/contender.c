@@ -117,7 +117,7 @@ static vx_err answer(vx_engine *engine, const char *clip, vx_errinfo *info)
     err = vx_audio_decode(file.data, file.len, VX_FORMAT_AUTO, 0, &audio, info);
     const double decode_ms = vx_ms_since(start);
     if (!err)
-        err = vx_engine_embed(engine, audio.samples, audio.n, &embedding, &timing);
+        err = vx_engine_embed(engine, audio.samples, audio.n, &embedding, &timing, NULL);
     const double cpu_ms = (double)(vx_cpu_ns() - cpu_start) / 1e6;
     if (!err) {
         json_t *line = json_pack("{s:f, s:f, s:f, s:f, s:o}", "decode_ms", decode_ms, "features_ms", timing.features_ms,

@@ -90,7 +90,7 @@ static vx_err make_clip(vx_engine *engine, const char *path, load_clip *ret, vx_
     if (!err)
         err = vx_audio_decode(ret->pcm.data, ret->pcm.len, VX_FORMAT_S16LE, VX_AUDIO_RATE, &sent, info);
     if (!err)
-        err = vx_engine_embed(engine, sent.samples, sent.n, &ret->expected, NULL);
+        err = vx_engine_embed(engine, sent.samples, sent.n, &ret->expected, NULL, NULL);
     vx_audio_done(&audio);
     vx_audio_done(&sent);
     vx_buf_wipe_done(&file);

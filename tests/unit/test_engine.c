@@ -90,7 +90,7 @@ static void check_golden(vx_engine_options options)
         for (int i = 0; i < N_CLIPS; i++) {
             vx_embedding e;
             vx_engine_timing timing;
-            assert_int_equal(vx_engine_embed(engine, golden[i].audio.samples, golden[i].audio.n, &e, &timing), VX_OK);
+            assert_int_equal(vx_engine_embed(engine, golden[i].audio.samples, golden[i].audio.n, &e, &timing, NULL), VX_OK);
             double cosine = cosine_to_golden(&e, &golden[i].embedding);
             if (!(cosine >= 0.99999))
                 fail_msg("clip %s, gemm %s, isa %s, %d threads: cosine %.7f", clips[i], options.gemm,
@@ -170,7 +170,7 @@ static void *call_many_times(void *arg)
     for (int i = 0; i < 6; i++) {
         vx_embedding e;
         int clip = (c->clip + i) % N_CLIPS;
-        if (vx_engine_embed(c->engine, golden[clip].audio.samples, golden[clip].audio.n, &e, NULL) != VX_OK ||
+        if (vx_engine_embed(c->engine, golden[clip].audio.samples, golden[clip].audio.n, &e, NULL, NULL) != VX_OK ||
             memcmp(e.values, c->want[clip].values, (size_t)e.dim * sizeof *e.values) != 0)
             c->mismatches++;
     }
@@ -186,7 +186,7 @@ static void test_concurrent_callers_get_the_same_bits(void **state)
     vx_embedding want[N_CLIPS];
     struct caller callers[5];
     for (int i = 0; i < N_CLIPS; i++)
-        assert_int_equal(vx_engine_embed(engine, golden[i].audio.samples, golden[i].audio.n, &want[i], NULL), VX_OK);
+        assert_int_equal(vx_engine_embed(engine, golden[i].audio.samples, golden[i].audio.n, &want[i], NULL, NULL), VX_OK);
     for (int i = 0; i < 5; i++) {
         callers[i] = (struct caller){.engine = engine, .clip = i, .want = want};
         assert_int_equal(pthread_create(&callers[i].thread, NULL, call_many_times, &callers[i]), 0);
@@ -210,22 +210,22 @@ static void test_lengths(void **state)
         samples[i] = golden[2].audio.samples[i % golden[2].audio.n];
     vx_embedding e = {.dim = -7}, shortest, first, longest;
     const size_t least = (size_t)(VX_AUDIO_MIN_S * VX_AUDIO_RATE);
-    assert_int_equal(vx_engine_embed(engine, samples, 0, &e, NULL), VX_ERR_AUDIO_SHORT);
-    assert_int_equal(vx_engine_embed(engine, samples, least - 1, &e, NULL), VX_ERR_AUDIO_SHORT);
-    assert_int_equal(vx_engine_embed(engine, samples, VX_AUDIO_MAX_SAMPLES + 1, &e, NULL), VX_ERR_AUDIO_LONG);
+    assert_int_equal(vx_engine_embed(engine, samples, 0, &e, NULL, NULL), VX_ERR_AUDIO_SHORT);
+    assert_int_equal(vx_engine_embed(engine, samples, least - 1, &e, NULL, NULL), VX_ERR_AUDIO_SHORT);
+    assert_int_equal(vx_engine_embed(engine, samples, VX_AUDIO_MAX_SAMPLES + 1, &e, NULL, NULL), VX_ERR_AUDIO_LONG);
     assert_int_equal(e.dim, -7);
-    assert_int_equal(vx_engine_embed(engine, samples, least, &shortest, NULL), VX_OK);
-    assert_int_equal(vx_engine_embed(engine, samples, golden[2].audio.n, &first, NULL), VX_OK);
-    assert_int_equal(vx_engine_embed(engine, samples, VX_AUDIO_MAX_SAMPLES, &longest, NULL), VX_OK);
+    assert_int_equal(vx_engine_embed(engine, samples, least, &shortest, NULL, NULL), VX_OK);
+    assert_int_equal(vx_engine_embed(engine, samples, golden[2].audio.n, &first, NULL, NULL), VX_OK);
+    assert_int_equal(vx_engine_embed(engine, samples, VX_AUDIO_MAX_SAMPLES, &longest, NULL, NULL), VX_OK);
     /* The minute repeats the clip, so it must sound like it; and the scratch that was given back works again. */
     double cosine;
     assert_int_equal(vx_embedding_cosine(&first, &longest, &cosine), VX_OK);
     assert_true(cosine > 0.95);
     vx_embedding again;
-    assert_int_equal(vx_engine_embed(engine, samples, golden[2].audio.n, &again, NULL), VX_OK);
+    assert_int_equal(vx_engine_embed(engine, samples, golden[2].audio.n, &again, NULL, NULL), VX_OK);
     assert_memory_equal(again.values, first.values, sizeof *first.values * (size_t)first.dim);
     samples[1000] = NAN;
-    assert_int_equal(vx_engine_embed(engine, samples, least, &e, NULL), VX_ERR_AUDIO_NOT_FINITE);
+    assert_int_equal(vx_engine_embed(engine, samples, least, &e, NULL, NULL), VX_ERR_AUDIO_NOT_FINITE);
     free(samples);
     vx_engine_close(engine);
 }
@@ -243,8 +243,8 @@ static void test_every_frame_count_agrees_across_instruction_sets(void **state)
         vx_embedding x, y;
         double cosine;
         size_t n = (frames - 1) * 160;
-        assert_int_equal(vx_engine_embed(a, golden[2].audio.samples, n, &x, NULL), VX_OK);
-        assert_int_equal(vx_engine_embed(b, golden[2].audio.samples, n, &y, NULL), VX_OK);
+        assert_int_equal(vx_engine_embed(a, golden[2].audio.samples, n, &x, NULL, NULL), VX_OK);
+        assert_int_equal(vx_engine_embed(b, golden[2].audio.samples, n, &y, NULL, NULL), VX_OK);
         assert_int_equal(vx_embedding_cosine(&x, &y, &cosine), VX_OK);
         assert_true(cosine > 0.999999);
     }

@@ -153,7 +153,7 @@ static void the_same_samples_are_computed_once(void **state)
     assert_true(second.features_ms == 0 && second.network_ms == 0);
     assert_memory_equal(&key, &key_again, sizeof key);
 
-    assert_int_equal(vx_engine_embed(f.engine, audio.samples, audio.n, &expected, NULL), VX_OK);
+    assert_int_equal(vx_engine_embed(f.engine, audio.samples, audio.n, &expected, NULL, NULL), VX_OK);
     assert_int_equal(cached.dim, expected.dim);
     assert_memory_equal(cached.values, computed.values, (size_t)expected.dim * sizeof *expected.values);
     assert_memory_equal(cached.values, expected.values, (size_t)expected.dim * sizeof *expected.values);
@@ -291,7 +291,7 @@ static void a_request_is_recalled_with_all_that_its_answer_says(void **state)
     remember(&f, 1, 5, 42); /* again is nothing new */
     remember(&f, 2, 5, 43); /* other bytes that hold the same recording */
     assert_false(recall(&f, 3, &got, &known, &note));
-    assert_int_equal(vx_engine_embed(f.engine, audio.samples, audio.n, &expected, NULL), VX_OK);
+    assert_int_equal(vx_engine_embed(f.engine, audio.samples, audio.n, &expected, NULL, NULL), VX_OK);
     for (int i = 0; i < 2; i++) {
         assert_true(recall(&f, (uint64_t)i + 1, &got, &known, &note));
         assert_int_equal(note, 42 + i);
@@ -369,7 +369,7 @@ static void many_callers_at_once_share_one_computation(void **state)
         assert_int_equal(vx_team_create(CALLERS, &c.team), VX_OK);
         for (int i = 0; i < CLIPS; i++) {
             c.clips[i] = make_audio((uint64_t)i);
-            assert_int_equal(vx_engine_embed(c.f.engine, c.clips[i].samples, c.clips[i].n, &c.expected[i], NULL),
+            assert_int_equal(vx_engine_embed(c.f.engine, c.clips[i].samples, c.clips[i].n, &c.expected[i], NULL, NULL),
                              VX_OK);
         }
         vx_team_run(c.team, ask_all, &c);
@@ -528,7 +528,7 @@ static void failed_allocations_of_embed_are_survived(void **state)
     vx_audio audio = make_audio(1);
     vx_embedding expected, got;
     vx_inference_trace trace;
-    assert_int_equal(vx_engine_embed(f.engine, audio.samples, audio.n, &expected, NULL), VX_OK);
+    assert_int_equal(vx_engine_embed(f.engine, audio.samples, audio.n, &expected, NULL, NULL), VX_OK);
     size_t n = SIZE_MAX;
     for (size_t k = 1; n >= k - 1; k++) {
         vx_alloc_fail_at(k);

@@ -29,6 +29,7 @@ typedef struct {
     vx_errinfo info;
     vx_loaded loaded; /* the engine is gone */
     bool degraded;
+    double self_test;
     int n_events;
     vx_startup_event events[VX_STARTUP_EVENTS];
 } result;
@@ -45,6 +46,7 @@ static result load(const vx_load_plan *plan)
     if (r.loaded.engine) {
         vx_engine_get_info(r.loaded.engine, &about);
         r.degraded = about.degraded;
+        r.self_test = about.self_test;
     }
     vx_engine_close(r.loaded.engine);
     vx_startup_done(&startup);
@@ -70,7 +72,7 @@ static void a_sound_model_is_loaded_at_once(void **state)
         assert_int_equal(r.n_events, 2);
         assert_int_equal(last(&r)->state, VX_STARTUP_INITIALIZING); /* the last step is the caller's */
         assert_int_equal(r.loaded.warmup_ms > 0, warm_up);
-        assert_true(r.loaded.self_test == -2); /* this manifest has no vector to compare with */
+        assert_true(r.self_test == -2); /* this manifest has no vector to compare with */
     }
 }
 
@@ -83,7 +85,7 @@ static json_t *self_test_part(int negate_every)
     vx_embedding embedding;
     vx_self_test_signal(samples);
     assert_int_equal(vx_engine_open(GOLDEN, &options, &engine, NULL), VX_OK);
-    assert_int_equal(vx_engine_embed(engine, samples, VX_SELF_TEST_SAMPLES, &embedding, NULL), VX_OK);
+    assert_int_equal(vx_engine_embed(engine, samples, VX_SELF_TEST_SAMPLES, &embedding, NULL, NULL), VX_OK);
     vx_engine_close(engine);
     json_t *values = json_array();
     for (int i = 0; i < embedding.dim; i++) {
@@ -103,7 +105,7 @@ static void the_self_test_is_held_against_the_manifest(void **state)
     vx_load_plan plan = plan_for(copy.path);
     result r = load(&plan);
     assert_int_equal(r.err, VX_OK);
-    assert_true(r.loaded.self_test > 0.99999);
+    assert_true(r.self_test > 0.99999);
     model_copy_done(&copy);
 }
 

@@ -1,0 +1,69 @@
+/* choose.c - the order of `auto`. */
+#include "shared/engine/choose.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool is_reference(const vx_artefact *a)
+{
+    return strcmp(a->strategy, "native") == 0;
+}
+
+static bool is_measured(const vx_artefact *a)
+{
+    return a->cosine_min >= 0 && a->inference_ms >= 0;
+}
+
+static bool is_allowed(const vx_artefact *a)
+{
+    return is_reference(a) || (is_measured(a) && a->cosine_min >= VX_CHOOSE_COSINE);
+}
+
+/* What orders: the reference first when nothing optimised is wanted; unmeasured last. */
+static double rank(const vx_artefact *a, bool optimized)
+{
+    if (!optimized && is_reference(a))
+        return -1;
+    return is_measured(a) ? a->inference_ms : HUGE_VAL;
+}
+
+int vx_choose(const vx_manifest *manifest, bool optimized, const vx_artefact *ret_order[VX_MANIFEST_MAX_ARTEFACTS])
+{
+    int n = 0;
+    for (int i = 0; i < manifest->n_artefacts; i++) {
+        const vx_artefact *a = &manifest->artefacts[i];
+        if (!is_allowed(a))
+            continue;
+        int at = n++;
+        while (at > 0 && rank(ret_order[at - 1], optimized) > rank(a, optimized)) {
+            ret_order[at] = ret_order[at - 1];
+            at--;
+        }
+        ret_order[at] = a;
+    }
+    return n;
+}
+
+void vx_choose_reason(const vx_artefact *const *order, int n, bool optimized, char *ret_text, size_t cap)
+{
+    if (!optimized) {
+        snprintf(ret_text, cap, "auto: the f32 reference, since ECAPA_USE_OPTIMIZED is false");
+        return;
+    }
+    if (!is_measured(order[0])) {
+        snprintf(ret_text, cap, "auto: the manifest has no measurement that would favour another strategy");
+        return;
+    }
+    int len = snprintf(ret_text, cap, "auto: fastest by the manifest (");
+    for (int i = 0; i < n && len > 0 && (size_t)len < cap; i++) {
+        const char *between = i > 0 ? ", " : "";
+        if (is_measured(order[i]))
+            len += snprintf(ret_text + len, cap - (size_t)len, "%s%s %.1f ms", between, order[i]->strategy,
+                            order[i]->inference_ms);
+        else
+            len += snprintf(ret_text + len, cap - (size_t)len, "%s%s not measured", between, order[i]->strategy);
+    }
+    if (len > 0 && (size_t)len < cap)
+        snprintf(ret_text + len, cap - (size_t)len, ")");
+}
