@@ -20,6 +20,21 @@ pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
 HAVE_ONEDNN := $(wildcard /usr/include/dnnl.h $(BREW)/include/dnnl.h)
 HAVE_CBLAS  := $(if $(filter Darwin,$(UNAME_S)),yes,$(shell pkg-config --exists openblas 2>/dev/null && echo yes))
+# libtorch: where LIBTORCH_DIR says, else Homebrew's, else the system's (docs/models.md, "TorchScript").
+TORCH := $(firstword $(patsubst %/include/torch/script.h,%,$(wildcard $(addsuffix /include/torch/script.h,$(or $(LIBTORCH_DIR),$(BREW) /usr)))))
+# ONNX Runtime, unpacked where ONNXRUNTIME_DIR says, or known to pkg-config (docs/models.md, "ONNX").
+ifneq ($(ONNXRUNTIME_DIR),)
+ONNX_H   := $(firstword $(wildcard $(patsubst %,$(ONNXRUNTIME_DIR)/include/%onnxruntime_c_api.h, \
+              ./ onnxruntime/ onnxruntime/core/session/)))
+ONNX_LIB := $(abspath $(firstword $(wildcard $(ONNXRUNTIME_DIR)/lib/libonnxruntime.so $(ONNXRUNTIME_DIR)/lib/libonnxruntime.dylib)))
+HAVE_ONNX   := $(and $(ONNX_H),$(ONNX_LIB))
+ONNX_CFLAGS := -isystem $(dir $(ONNX_H))
+ONNX_LIBS   := $(ONNX_LIB) -Wl,-rpath,$(dir $(ONNX_LIB))
+else ifeq ($(shell pkg-config --exists libonnxruntime 2>/dev/null && echo yes),yes)
+HAVE_ONNX   := yes
+ONNX_CFLAGS := $(patsubst -I%,-isystem %,$(call pkg_cflags,libonnxruntime))
+ONNX_LIBS   := $(call pkg_libs,libonnxruntime)
+endif
 
 comma := ,
 
@@ -27,6 +42,7 @@ comma := ,
 VERSION  := $(shell cat VERSION)
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
             -Wundef -Wpointer-arith -Wcast-align -Wnull-dereference
+CXXWARNINGS := $(filter-out -Wstrict-prototypes -Wmissing-prototypes,$(WARNINGS)) -Wmissing-declarations -Wold-style-cast
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2
 CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
@@ -76,21 +92,29 @@ PLUGINS_asan    := $(if $(HAVE_CBLAS),blas)
 PLUGINS_cov     := $(PLUGINS_release)
 PLUGINS := $(PLUGINS_$(MODE))
 PLUGIN_SO := $(patsubst %,$(B)/vx_gemm_%.so,$(PLUGINS))
+# Not under ThreadSanitizer: the library is not built with it.
+ifneq ($(MODE),tsan)
+PLUGIN_SO += $(if $(TORCH),$(B)/vx_network_torch.so)
+PLUGIN_SO += $(if $(HAVE_ONNX),$(B)/vx_network_onnx.so)
+endif
 
 objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIB  := $(B)/libvoxlock.a
 SERVICE := $(B)/libservice.a
+AGENT := $(B)/libagent.a
 UNIT_BIN  := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT))
 CTEST_BIN := $(patsubst tests/api/%.c,$(B)/tests/%,$(patsubst tests/e2e/%.c,$(B)/tests/%,$(CTEST)))
 FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(FUZZ))
 BENCH_BIN := $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH))
 TOOL_BIN  := $(patsubst tests/tools/%.c,$(B)/tools/%,$(TOOLS))
 
-.PHONY: all help setup deps programs plugins tests tools test unit api bench demo lint format accuracy clean cov fuzz
+.PHONY: all help setup deps programs plugins tests tools test unit api bench demo lint format accuracy clean cov fuzz \
+        image image-test image-bench
 all: programs plugins
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@$(if $(HAVE_ONNX),,echo '  strategy onnx is not built: ONNX Runtime is not installed; set ONNXRUNTIME_DIR (docs/models.md, "ONNX")')
 
 setup: ## install what is missing (apt or brew), saying what first
 	@scripts/setup.sh build
@@ -100,18 +124,21 @@ deps:
 
 programs: $(B)/voxlock-cloud $(B)/voxlock ## build voxlock-cloud and voxlock into build/$(MODE)
 plugins: $(PLUGIN_SO)
-tests: programs plugins $(B)/voxlock-cloud-faults $(UNIT_BIN) $(CTEST_BIN) $(FUZZ_BIN) $(TOOL_BIN)
+tests: programs plugins build/forged/made $(B)/voxlock-cloud-faults $(UNIT_BIN) $(CTEST_BIN) $(FUZZ_BIN) $(TOOL_BIN)
 tools: $(TOOL_BIN)
 
 $(B)/voxlock-cloud: $(call objs,cloud/main.c) $(SERVICE) $(LIB)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_CLOUD) $(LIBS_SHARED)
-$(B)/voxlock: $(call objs,$(EDGE)) $(LIB)
+$(B)/voxlock: $(call objs,edge/main.c) $(AGENT) $(LIB)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_SHARED)
 $(LIB): $(call objs,$(SHARED))
 	@rm -f $@
 	$(AR) rcs $@ $^
-# The service without its main, so that tests can link single modules of it.
+# The programs without their main, so that tests can link single modules of them.
 $(SERVICE): $(call objs,$(filter-out cloud/main.c,$(CLOUD)))
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(AGENT): $(call objs,$(filter-out edge/main.c,$(EDGE)))
 	@rm -f $@
 	$(AR) rcs $@ $^
 
@@ -135,6 +162,25 @@ $(B)/vx_gemm_blas.so: shared/engine/plugin_blas.c | deps
 	  $(if $(filter Darwin,$(UNAME_S)),-DACCELERATE_NEW_LAPACK,$(call pkg_cflags,openblas)) -o $@ $< \
 	  $(if $(filter Darwin,$(UNAME_S)),-framework Accelerate,$(call pkg_libs,openblas))
 
+# C++ lives in this one file. The linker is told to keep libraries of which no symbol is used: libtorch registers CUDA
+# with itself when its CUDA part is loaded. /usr/include must not be named: libstdc++ finds C's headers behind its own.
+ifeq ($(origin CXX),default)
+CXX := $(if $(findstring clang,$(CC)),$(subst clang,clang++,$(CC)),c++)
+endif
+CXXFLAGS_ALL := -std=c++17 $(CXXWARNINGS) $(if $(CI),-Werror) $(CFLAGS_$(MODE)) -I. -fvisibility=hidden \
+                -fstack-protector-strong -pthread $(patsubst %,-isystem %/include,$(filter-out /usr,$(TORCH))) \
+                -isystem $(TORCH)/include/torch/csrc/api/include $(CXXFLAGS)
+TORCH_LIBS   := $(if $(filter Linux,$(UNAME_S)),-Wl$(comma)--no-as-needed) \
+                $(foreach d,$(filter-out /usr,$(TORCH)),-L$(d)/lib -Wl$(comma)-rpath$(comma)$(d)/lib) -ltorch -ltorch_cpu -lc10 -ldl
+$(B)/vx_network_torch.so: shared/engine/plugin_torch.cpp | deps
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS_ALL) -fPIC -shared -MMD -MP $(LDFLAGS_$(MODE)) -o $@ $< $(TORCH_LIBS)
+# Strategies that a library runs. $ORIGIN: a library that an install puts beside the plugin is found too.
+$(B)/vx_network_onnx.so: shared/engine/plugin_onnx.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) $(ONNX_CFLAGS) -fPIC -shared -MMD -MP $(LDFLAGS_$(MODE)) -o $@ $< $(ONNX_LIBS) \
+	  -Wl,-rpath,$(if $(filter Darwin,$(UNAME_S)),@loader_path,'$$ORIGIN')
+
 $(B)/obj/%.o: %.c | deps
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $(call isa_flags,$<) -MMD -MP -c -o $@ $<
@@ -149,7 +195,7 @@ SUPPORT_OBJ := $(call objs,$(SUPPORT))
 # Unit tests can fail any allocation of our own objects (tests/support/alloc_fail.h). Apple's linker has no --wrap.
 UNIT_WRAP := $(if $(filter Linux,$(UNAME_S)),$(addprefix -Wl$(comma)--wrap=,malloc calloc realloc posix_memalign \
                aligned_alloc strdup strndup))
-$(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_OBJ) $(SERVICE) $(LIB)
+$(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_OBJ) $(SERVICE) $(AGENT) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) $(UNIT_WRAP) -o $@ $^ $(LIBS_TEST) $(LIBS_CLOUD) $(LIBS_SHARED)
 $(B)/tests/%: $(B)/obj/tests/api/%.o $(SUPPORT_OBJ) $(LIB)
@@ -169,6 +215,11 @@ $(B)/tools/%: $(B)/obj/tests/tools/%.o $(SUPPORT_OBJ) $(LIB)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_SHARED)
 .SECONDARY:
 
+# Networks for tests, right and wrong, made once for every mode. Where no Python has PyTorch the tests that want them skip.
+build/forged/made: models/forge_artefacts.py models/self_test.py models/train/ecapa.py
+	@mkdir -p $(@D)
+	@scripts/with_torch.sh $< tests/data/golden/model $(@D) && touch $@ || [ $$? -eq 69 ]
+
 test: ## everything that proves the project; installs what it needs; last line: N passed, N failed, N skipped
 	@scripts/setup.sh test
 	+@tests/run.sh
@@ -187,8 +238,20 @@ bench: ## measure (SECTIONS="engine start http load soak"); peers beside where i
 	+@$(MAKE) --no-print-directory -j programs plugins tools $(BENCH_BIN)
 	@tests/bench/run.sh $(SECTIONS)
 
+.PHONY: cost deploy-render
+cost: ## what embeddings cost on Cloud Run, from times measured here: make cost COST="--model folder --memory 1Gi"
+	@scripts/setup.sh build
+	+@$(MAKE) --no-print-directory -j programs tools
+	@scripts/cost.sh --build $(B) $(COST)
+
+deploy-render: ## write deploy/service.yaml anew from deploy/service.sh
+	deploy/render_service.sh > deploy/service.yaml.new && mv deploy/service.yaml.new deploy/service.yaml
+
 accuracy: ## EER and minDCF on a folder of recordings: make accuracy DATA=folder-with-trials_dev.tsv
 	@tests/accuracy.sh "$(DATA)"
+
+parity: ## every strategy against PyTorch on recordings: make parity DATA=folder (needs PyTorch)
+	@tests/parity.sh "$(DATA)"
 
 lint: ## formatting, static analysis, include directions, file lengths, shell scripts
 	@scripts/setup.sh lint
@@ -202,6 +265,19 @@ fuzz: ## fuzz one target with libFuzzer: make fuzz TARGET=audio FUZZ_SECONDS=60
 
 cov: ## line coverage of the unit, API and end-to-end tests
 	@tests/run.sh --mode cov --coverage
+
+image: ## build the container image: make image TARGET=slim MODEL=starter (docker, podman or buildah)
+	@scripts/image.sh "$(or $(TARGET),full)" "$(or $(MODEL),starter)"
+
+image-test: ## build both images (or TARGET=slim) on a base of our own, start them and use them; needs root
+	@scripts/setup.sh image
+	+@$(MAKE) --no-print-directory -j programs
+	@status=0; for target in $(or $(TARGET),slim full); do tests/image/image_test.sh $$target $(B) || status=1; done; exit $$status
+
+image-bench: ## start to first embedding in the container, beside no container and FastAPI; needs root
+	@scripts/setup.sh image
+	+@$(MAKE) --no-print-directory -j programs tools
+	@tests/image/bench.sh "$(or $(TARGET),slim)"
 
 clean: ## remove build/
 	rm -rf build

@@ -23,12 +23,15 @@ static vx_err warm_up(vx_engine *engine, double *ret_ms, vx_errinfo *info)
     return err;
 }
 
-static vx_err attempt(const vx_load_plan *plan, vx_loaded *ret_loaded, vx_errinfo *info)
+static vx_err attempt(const vx_load_plan *plan, vx_startup *startup, vx_loaded *ret_loaded, vx_errinfo *info)
 {
     vx_loaded loaded = {0};
+    vx_engine_trials trials;
     vx_engine_options options = plan->engine;
     options.self_test = true;
+    options.ret_trials = &trials;
     vx_err err = vx_engine_open(plan->folder, &options, &loaded.engine, info);
+    vx_startup_tell(startup, &trials);
     if (err == VX_OK && plan->warm_up)
         err = warm_up(loaded.engine, &loaded.warmup_ms, info);
     if (err != VX_OK) {
@@ -52,7 +55,7 @@ vx_err vx_load(const vx_load_plan *plan, vx_startup *startup, vx_loaded *ret_loa
         vx_errinfo cause = {0};
         char line[VX_ERRINFO_LINE];
         vx_startup_move(startup, VX_STARTUP_INITIALIZING, "attempt %d of %d", n, plan->attempts);
-        vx_err err = attempt(plan, ret_loaded, &cause);
+        vx_err err = attempt(plan, startup, ret_loaded, &cause);
         if (err == VX_OK)
             return VX_OK;
         vx_errinfo_line(&cause, err, line, sizeof line);

@@ -1,5 +1,6 @@
-/* main.c - voxlock-cloud: settings, start, wait for a signal, drain, end.
- * Exit status: 0 after a drain, 1 when the service cannot run (port in use, no memory), 2 for unusable settings.
+/* main.c - voxlock-cloud: settings, start, wait for a signal, drain, end; and the commands an operator needs beside it.
+ * Exit status: 0 after a drain, 1 when the service cannot run (port in use, no memory), 2 for unusable settings. Of a
+ * command: 0 done, 1 failed, or the folder does not hold, 2 usage.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -12,14 +13,19 @@
 #endif
 
 #include "cloud/auth.h"
+#include "cloud/bake_check.h"
 #include "cloud/json_wipe.h"
 #include "cloud/server.h"
 #include "cloud/service.h"
+#include "shared/audio/decode.h"
+#include "shared/base/file.h"
 #include "shared/base/log.h"
 #include "shared/base/mute.h"
 #include "shared/base/options.h"
 
 enum { EXIT_CANNOT_RUN = 1, EXIT_SETTINGS = 2, LARGE_BLOCK = 1 << 20, LAST_ANSWERS_MS = 300 };
+/* A minute of 8-channel float audio at 192 kHz is 369 MB; nothing larger can be accepted anyway. */
+#define MAX_RECORDING ((size_t)384 << 20)
 
 #ifdef __APPLE__
 extern char **environ; /* no header declares it there */
@@ -49,7 +55,9 @@ static int print_help(void)
     if (!err) {
         printf("voxlock-cloud " VX_VERSION " - speaker embeddings over HTTP\n\n"
                "usage: voxlock-cloud [settings]\n"
-               "       voxlock-cloud hash-key NAME   a token on standard input to an entry of VOXLOCK_API_KEYS\n\n"
+               "       voxlock-cloud hash-key NAME   a token on standard input to an entry of VOXLOCK_API_KEYS\n"
+               "       voxlock-cloud bake-check FOLDER [--json] [settings]   verifies a baked model folder again\n"
+               "       voxlock-cloud decode FILE   a recording to 16 kHz mono, raw little-endian float32\n\n"
                "Every setting is a flag, an environment variable, or a line of the file that --config names.\n"
                "GET /openapi.json describes the interface.\n\n%.*s",
                (int)text.len, (const char *)text.data);
@@ -89,6 +97,58 @@ static int hash_key(const char *name)
         return fail(EXIT_SETTINGS, &info, err);
     puts(pair);
     return 0;
+}
+
+/* Verifies on one core with the settings given; what the service would listen to and remember has no meaning here. */
+static int bake_check(int argc, char **argv)
+{
+    bool json = false, has_held = false;
+    int n_kept = 0, n_operands = 0;
+    vx_options *options = NULL;
+    vx_errinfo info = {0};
+    const char **operands = calloc((size_t)argc + 1, sizeof *operands);
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            json = true;
+        else
+            argv[n_kept++] = argv[i];
+    }
+    vx_err err =
+        operands ? vx_options_load(VX_FOR_CLOUD, environ, n_kept, argv, NULL, operands, &n_operands, &options, &info)
+                 : VX_ERR_NOMEM;
+    if (!err && n_operands != 1)
+        err = vx_errinfo_set(&info, VX_ERR_OPTION_VALUE, "usage: voxlock-cloud bake-check FOLDER [--json] [settings]");
+    if (!err) {
+        vx_mute_stderr_stream();
+        err = vx_bake_check(options, operands[0], json, &has_held, &info);
+    }
+    vx_options_destroy(options);
+    free(operands);
+    if (err)
+        return fail(err == VX_ERR_OPTION_VALUE || err == VX_ERR_OPTION_UNKNOWN ? EXIT_SETTINGS : EXIT_CANNOT_RUN, &info,
+                    err);
+    return has_held ? 0 : EXIT_CANNOT_RUN;
+}
+
+/* What the engine would hear of a recording: for models/bake.py, which has no decoder of its own. */
+static int decode(const char *path)
+{
+    vx_buf file = {0};
+    vx_audio audio = {0};
+    vx_errinfo info = {0};
+    vx_mute_stderr_stream();
+    vx_err err = vx_file_read(path, MAX_RECORDING, &file, &info);
+    if (!err) {
+        vx_errinfo cause = {0};
+        err = vx_audio_decode(file.data, file.len, VX_FORMAT_AUTO, 0, &audio, &cause);
+        if (err)
+            vx_errinfo_set_at(&info, err, path, -1, 0, "%s", vx_errinfo_text(&cause, err));
+    }
+    if (!err && (fwrite(audio.samples, sizeof *audio.samples, audio.n, stdout) != audio.n || fflush(stdout) != 0))
+        err = vx_errinfo_set(&info, VX_ERR_IO, "standard output cannot be written");
+    vx_audio_done(&audio);
+    vx_buf_wipe_done(&file);
+    return err ? fail(EXIT_CANNOT_RUN, &info, err) : 0;
 }
 
 static vx_err open_log(const vx_options *options, vx_log **ret_log)
@@ -161,10 +221,15 @@ out:
 int main(int argc, char **argv)
 {
     int status = 0;
+    vx_mute_telemetry();
     if (is_asking(argc, argv, &status))
         return status;
     if (argc == 3 && strcmp(argv[1], "hash-key") == 0)
         return hash_key(argv[2]);
+    if (argc >= 2 && strcmp(argv[1], "bake-check") == 0)
+        return bake_check(argc - 2, argv + 2);
+    if (argc == 3 && strcmp(argv[1], "decode") == 0)
+        return decode(argv[2]);
     vx_json_wipe_install();
 
     /* Blocked before any thread exists, so that every thread inherits it and only sigwait takes them. */

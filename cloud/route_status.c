@@ -148,6 +148,25 @@ static json_t *history_part(vx_service *service)
     return whole(list, bad);
 }
 
+/* What each strategy said in the latest attempt; the last of them is the one that runs, if one does. */
+static json_t *strategies_part(vx_service *service)
+{
+    vx_engine_trials trials;
+    json_t *list = json_array();
+    int bad = 0;
+    vx_service_trials(service, &trials);
+    for (int i = 0; i < trials.n; i++) {
+        const vx_engine_trial *trial = &trials.list[i];
+        json_t *part = json_object();
+        bad |= json_object_set_new(part, "strategy", shown(trial->strategy));
+        bad |= json_object_set_new(part, "opened", json_boolean(trial->err == VX_OK));
+        bad |= json_object_set_new(part, "code", trial->err ? json_string(vx_err_code(trial->err)) : json_null());
+        bad |= json_object_set_new(part, "reason", shown(trial->text));
+        bad |= json_array_append_new(list, whole(part, bad));
+    }
+    return whole(list, bad);
+}
+
 /* Every setting in force and where it came from; secrets are masked by the table. */
 static json_t *settings_part(vx_service *service)
 {
@@ -174,6 +193,7 @@ vx_err vx_route_diagnostics(vx_service *service, const vx_request *request, vx_r
     bad |= json_object_set_new(root, "startup_duration_ms", vx_answer_rounded(view.startup_ms));
     bad |= json_object_set_new(root, "retries", json_integer(retries > 1 ? retries - 1 : 0));
     bad |= json_object_set_new(root, "history", history_part(service));
+    bad |= json_object_set_new(root, "strategies", strategies_part(service));
     bad |= json_object_set_new(root, "model_folder", shown(view.folder));
     bad |= json_object_set_new(root, "engine", ready ? engine_part(&view.info) : json_null());
     bad |= json_object_set_new(root, "settings", settings_part(service));

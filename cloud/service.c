@@ -264,6 +264,11 @@ int vx_service_history(vx_service *service, vx_startup_event ret_events[VX_START
     return vx_startup_history(&service->startup, ret_events);
 }
 
+void vx_service_trials(vx_service *service, vx_engine_trials *ret_trials)
+{
+    vx_startup_told(&service->startup, ret_trials);
+}
+
 void vx_service_view_get(vx_service *service, vx_service_view *ret_view)
 {
     vx_service_view view = {

@@ -60,6 +60,8 @@ vx_inference *vx_service_inference(const vx_service *service);
 double vx_service_uptime_s(const vx_service *service);
 void vx_service_view_get(vx_service *service, vx_service_view *ret_view);
 int vx_service_history(vx_service *service, vx_startup_event ret_events[VX_STARTUP_EVENTS]);
+/* What each strategy said in the latest attempt to load the model. */
+void vx_service_trials(vx_service *service, vx_engine_trials *ret_trials);
 /* Waiting and running tasks, and workers. */
 void vx_service_queue(vx_service *service, size_t *ret_waiting, size_t *ret_running, int *ret_workers);
 /* Sets the gauges that are read when asked for: queue, workers, memory, readiness, cache, breaker. */

@@ -79,6 +79,20 @@ bool vx_startup_move(vx_startup *startup, vx_startup_state to, const char *reaso
     return legal;
 }
 
+void vx_startup_tell(vx_startup *startup, const vx_engine_trials *trials)
+{
+    pthread_mutex_lock(&startup->lock);
+    startup->trials = *trials;
+    pthread_mutex_unlock(&startup->lock);
+}
+
+void vx_startup_told(vx_startup *startup, vx_engine_trials *ret_trials)
+{
+    pthread_mutex_lock(&startup->lock);
+    *ret_trials = startup->trials;
+    pthread_mutex_unlock(&startup->lock);
+}
+
 void vx_startup_stop(vx_startup *startup)
 {
     pthread_mutex_lock(&startup->lock);

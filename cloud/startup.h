@@ -1,5 +1,5 @@
 /* startup.h - the start-up state machine: which states follow which, what happened when, and waiting for the end.
- * Owns:   state and history. Does not: load anything (loader.h does).
+ * Owns:   state, history, and what the strategies said last. Does not: load anything (loader.h does).
  *
  *   PENDING -> INITIALIZING -> READY | DEGRADED | FAILED
  *              INITIALIZING -> RETRYING -> INITIALIZING
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "shared/base/err.h"
+#include "shared/engine/engine.h"
 
 typedef enum {
     VX_STARTUP_PENDING,
@@ -30,9 +31,9 @@ enum { VX_STARTUP_EVENTS = 24 }; /* first and last of a start with every retry *
 
 typedef struct {
     vx_startup_state state;
-    double at_ms; /* since the machine was made */
-    int attempt;  /* 1 for the first try; 0 before it */
-    char reason[256];
+    double at_ms;                      /* since the machine was made */
+    int attempt;                       /* 1 for the first try; 0 before it */
+    char reason[VX_ERRINFO_LINE + 64]; /* an error's whole line, and its code and what follows */
 } vx_startup_event;
 
 typedef struct {
@@ -42,6 +43,7 @@ typedef struct {
     /* Guarded by lock. */
     vx_startup_event events[VX_STARTUP_EVENTS]; /* the last is the present */
     int n_events;
+    vx_engine_trials trials;
     bool stopped;
 } vx_startup;
 
@@ -52,6 +54,9 @@ void vx_startup_done(vx_startup *startup);
 /* Moves on. An attempt is counted with each INITIALIZING. False, and nothing moves, when the machine has no such step:
  * a defect of the caller. */
 bool vx_startup_move(vx_startup *startup, vx_startup_state to, const char *reason_fmt, ...) VX_PRINTF(3, 4);
+/* What each strategy said in the latest attempt: kept, and asked for. */
+void vx_startup_tell(vx_startup *startup, const vx_engine_trials *trials);
+void vx_startup_told(vx_startup *startup, vx_engine_trials *ret_trials);
 /* The program ends: wakes everyone who waits. */
 void vx_startup_stop(vx_startup *startup);
 

@@ -53,18 +53,34 @@ int vx_cmd_fail(const char *what, vx_err err, const vx_errinfo *info)
     return vx_exit_code(err);
 }
 
+vx_err vx_cmd_engine_options(const vx_options *options, vx_engine_options *ret_engine, char *ret_folder,
+                             size_t folder_cap, vx_errinfo *info)
+{
+    vx_engine_options engine;
+    vx_err err = vx_engine_settings(options, &engine, ret_folder, folder_cap, info);
+    if (err != VX_OK)
+        return err;
+    engine.threads = (int)vx_option_int(options, "VOXLOCK_THREADS");
+    if (engine.threads == 0)
+        engine.threads = vx_cpu_count();
+    *ret_engine = engine;
+    return VX_OK;
+}
+
 vx_err vx_cmd_open_engine(const vx_options *options, vx_engine **ret_engine, vx_errinfo *info)
 {
     char folder[PATH_MAX];
     vx_engine_options engine;
-    vx_err err = vx_engine_settings(options, &engine, folder, sizeof folder, info);
+    vx_engine_info about;
+    vx_err err = vx_cmd_engine_options(options, &engine, folder, sizeof folder, info);
+    if (err == VX_OK)
+        err = vx_engine_open(folder, &engine, ret_engine, info);
     if (err != VX_OK)
         return err;
-    /* A command has the machine for its one clip. */
-    engine.threads = (int)vx_option_int(options, "VOXLOCK_THREADS");
-    if (engine.threads == 0)
-        engine.threads = vx_cpu_count();
-    return vx_engine_open(folder, &engine, ret_engine, info);
+    vx_engine_get_info(*ret_engine, &about);
+    if (about.degraded)
+        dprintf(STDERR_FILENO, "voxlock: warning: %s\n", about.reason);
+    return VX_OK;
 }
 
 vx_err vx_cmd_embed_file(vx_engine *engine, const char *path, vx_embedding *ret_embedding, vx_audio *ret_audio,

@@ -26,7 +26,7 @@ typedef struct {
     int (*run)(const vx_options *options, unsigned flags, const char *const *operands, int n_operands);
 } vx_cmd;
 
-extern const vx_cmd vx_cmd_embed, vx_cmd_compare;
+extern const vx_cmd vx_cmd_embed, vx_cmd_compare, vx_cmd_status;
 
 /* Exit codes. docs/cli.md lists them. */
 enum {
@@ -43,7 +43,11 @@ int vx_exit_code(vx_err err);
 /* "voxlock: <what>: <sentence>" on standard error; returns the exit code. what may be NULL. */
 int vx_cmd_fail(const char *what, vx_err err, const vx_errinfo *info);
 
-/* Opens the engine as the settings say. */
+/* The engine as the settings ask for it, on all cores unless they say otherwise: a command has the machine for its one
+ * clip. Errors: those of vx_engine_settings. */
+VX_MUST_CHECK vx_err vx_cmd_engine_options(const vx_options *options, vx_engine_options *ret_engine, char *ret_folder,
+                                           size_t folder_cap, vx_errinfo *info);
+/* Opens it. What is not the way that was asked for is said in one line on standard error. */
 VX_MUST_CHECK vx_err vx_cmd_open_engine(const vx_options *options, vx_engine **ret_engine, vx_errinfo *info);
 /* Reads, decodes and embeds one recording ("-" is standard input).
  * ret_audio [out] the recording's measures; its samples are wiped and NULL already */

@@ -9,7 +9,7 @@
 
 extern char **environ;
 
-static const vx_cmd *const commands[] = {&vx_cmd_embed, &vx_cmd_compare};
+static const vx_cmd *const commands[] = {&vx_cmd_embed, &vx_cmd_compare, &vx_cmd_status};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 static void print_commands(FILE *out)
@@ -67,6 +67,7 @@ static int take_switches(const vx_cmd *cmd, int argc, char **argv, unsigned *ret
 
 int main(int argc, char **argv)
 {
+    vx_mute_telemetry();
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         print_commands(argc < 2 ? stderr : stdout);
         return argc < 2 ? VX_EXIT_USAGE : VX_EXIT_OK;

@@ -100,15 +100,17 @@ def check_ecapa(shapes):
     return sizes
 
 
-def safetensors_pieces(tensors):
-    """The file as a list of byte strings. `tensors`: name -> (shape, little-endian float32 bytes).
+def safetensors_pieces(tensors, dtypes=None):
+    """The file as a list of byte strings. `tensors`: name -> (shape, little-endian bytes), float32 unless `dtypes` says
+    otherwise by name.
 
     Sorted by name and with a header padded to ALIGNMENT, so that the same weights always give the same digest.
     """
     header, offset = {}, 0
     for name in sorted(tensors):
         shape, data = tensors[name]
-        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [offset, offset + len(data)]}
+        dtype = (dtypes or {}).get(name, "F32")
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + len(data)]}
         offset += len(data)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % ALIGNMENT)
@@ -131,8 +133,8 @@ def read_safetensors(path):
     return tensors
 
 
-def _write_atomically(path, pieces):
-    """A reader sees the old file or the new one, never half of either. Returns (bytes, SHA-256)."""
+def write_file(path, pieces):
+    """Writes atomically: a reader sees the old file or the new one, never half of either. Returns its entry."""
     digest, size = hashlib.sha256(), 0
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".", suffix=".tmp")
     try:
@@ -149,7 +151,37 @@ def _write_atomically(path, pieces):
     except BaseException:
         os.unlink(temporary)
         raise
-    return size, digest.hexdigest()
+    return {"file": os.path.basename(path), "bytes": size, "sha256": digest.hexdigest()}
+
+
+def entry_of(path):
+    """What a manifest states of a file: its name, bytes and SHA-256."""
+    with open(path, "rb") as file:
+        data = file.read()
+    return {"file": os.path.basename(path), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def read_manifest(folder):
+    path = os.path.join(folder, MANIFEST)
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+    except ValueError as error:
+        raise FolderError(f"{path}: not JSON ({error})") from None
+
+
+def write_manifest(folder, manifest):
+    """For people: indented, and the self-test's vector on one line. Returns the file's entry."""
+    vector = manifest.get("self_test", {}).get("embedding", [])
+    line = '"embedding": [' + ", ".join(f"{value:.9g}" for value in vector) + "]"
+    if vector:
+        manifest = manifest | {"self_test": manifest["self_test"] | {"embedding": "VECTOR"}}
+    text = json.dumps(manifest, indent=2, ensure_ascii=False).replace('"embedding": "VECTOR"', line) + "\n"
+    return write_file(os.path.join(folder, MANIFEST), [text.encode()])
+
+
+def print_entry(entry):
+    print(f"{entry['file']}  {entry['bytes']} bytes  sha256 {entry['sha256']}", flush=True)
 
 
 def check_frontend(frontend):
@@ -181,9 +213,8 @@ def write_folder(folder, tensors, model, scores, frontend=None):
     if sizes["bands"] != frontend["bands"]:
         raise FolderError(f"the weights take {sizes['bands']} bands, the front end makes {frontend['bands']}")
     os.makedirs(folder, exist_ok=True)
-    size, digest = _write_atomically(os.path.join(folder, WEIGHTS), safetensors_pieces(tensors))
-    print(f"{WEIGHTS}  {size} bytes  sha256 {digest}")
-    artefact = {"file": WEIGHTS, "bytes": size, "sha256": digest}
+    artefact = write_file(os.path.join(folder, WEIGHTS), safetensors_pieces(tensors))
+    print_entry(artefact)
     manifest = {
         "format": 1,
         "model": model | {"dimension": sizes["dim"]},
@@ -191,6 +222,4 @@ def write_folder(folder, tensors, model, scores, frontend=None):
         "scores": scores,
         "artefacts": {"native": artefact | {"cosine_min": None, "load_ms": None, "inference_ms": None}},
     }
-    text = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
-    size, digest = _write_atomically(os.path.join(folder, MANIFEST), [text])
-    print(f"{MANIFEST}  {size} bytes  sha256 {digest}")
+    print_entry(write_manifest(folder, manifest))

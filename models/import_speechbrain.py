@@ -430,14 +430,19 @@ def parse_arguments():
     return parser.parse_args()
 
 
+def import_checkpoint(checkpoint_folder, model_folder, model, scores):
+    """Writes the model folder; `model` and `scores` as write_folder takes them."""
+    if sys.byteorder != "little":
+        raise FolderError("this program needs a little-endian machine")
+    tensors, sizes = read_checkpoint(os.path.join(checkpoint_folder, CHECKPOINT))
+    hyperparams = os.path.join(checkpoint_folder, HYPERPARAMS)
+    frontend = read_hyperparams(hyperparams, sizes) if os.path.exists(hyperparams) else {}
+    write_folder(model_folder, tensors, model, scores, frontend)
+
+
 def main():
     arguments = parse_arguments()
     try:
-        if sys.byteorder != "little":
-            raise FolderError("this program needs a little-endian machine")
-        tensors, sizes = read_checkpoint(os.path.join(arguments.checkpoint_folder, CHECKPOINT))
-        hyperparams = os.path.join(arguments.checkpoint_folder, HYPERPARAMS)
-        frontend = read_hyperparams(hyperparams, sizes) if os.path.exists(hyperparams) else {}
         model = {
             "name": arguments.name or os.path.basename(os.path.abspath(arguments.model_folder))[:63],
             "source": arguments.source,
@@ -448,7 +453,7 @@ def main():
         scores = {"threshold": arguments.threshold}
         if arguments.calibration:
             scores["calibration"] = arguments.calibration
-        write_folder(arguments.model_folder, tensors, model, scores, frontend)
+        import_checkpoint(arguments.checkpoint_folder, arguments.model_folder, model, scores)
     except (FolderError, OSError) as error:
         print(f"import_speechbrain.py: {error}", file=sys.stderr)
         return 1

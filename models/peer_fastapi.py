@@ -4,7 +4,7 @@
 It answers POST /api/ml/speaker_embedding with the older service's JSON. Set up as a careful deployment would: inference
 runs in the thread pool on --torch-threads cores a call, and no more calls at once than there are cores, since the
 pool's 40 would fight for them; --workers 2 is its strongest setting on two cores. Takes the switches of voxlock-cloud
-that the load generator passes; --peers names the folder that export_peers.py wrote. OMP_NUM_THREADS and
+that the load generator passes; --peers names the folder that bake.py wrote. OMP_NUM_THREADS and
 OPENBLAS_NUM_THREADS must be 1 in the environment. Needs torch, numpy, fastapi and uvicorn.
 """
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""PyTorch as a contender of tests/bench/bench_engine.c: TorchScript of export_peers.py, samples to embedding.
+"""PyTorch as a contender of tests/bench/bench_engine.c: TorchScript of bake.py, samples to embedding.
 
 Answers the lines that bench_engine.c describes. The front end is the PyTorch code of training. Needs torch and numpy.
 """
@@ -54,7 +54,7 @@ def answer(fbank, network, path, bf16):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("peers_folder", metavar="PEERS_FOLDER", help="what export_peers.py wrote")
+    parser.add_argument("peers_folder", metavar="PEERS_FOLDER", help="what bake.py wrote")
     parser.add_argument("threads", metavar="THREADS", type=int)
     parser.add_argument("--bf16", action="store_true", help="run the network under bf16 autocast")
     arguments = parser.parse_args()

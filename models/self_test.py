@@ -6,17 +6,17 @@ python3-numpy). The signal is defined in whole numbers; shared/engine/self_test.
 """
 
 import argparse
-import json
 import os
 import sys
 
 import torch
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "train"))
-from ecapa import Fbank, load_model  # noqa: E402
+from ecapa import fbank_of, load_model  # noqa: E402
+
+from ecapa_folder import MANIFEST, FolderError, read_manifest, write_manifest  # noqa: E402
 
 SIGNAL, SAMPLES = "voxlock-1", 16000
-MANIFEST = ".optimization_manifest.json"
 
 
 def signal():
@@ -31,23 +31,25 @@ def signal():
     return torch.tensor(samples, dtype=torch.float32) / 32768
 
 
+def self_test(network, fbank):
+    """The manifest's entry."""
+    with torch.inference_mode():
+        embedding = torch.nn.functional.normalize(network(fbank(signal()[None]))[0], dim=0)
+    return {"signal": SIGNAL, "embedding": embedding.tolist()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model_folder", metavar="MODEL_FOLDER")
     folder = parser.parse_args().model_folder
-    with torch.inference_mode():
-        raw = load_model(folder)(Fbank()(signal()[None]))[0]
-        embedding = torch.nn.functional.normalize(raw, dim=0)
-    path = os.path.join(folder, MANIFEST)
-    with open(path, encoding="utf-8") as file:
-        manifest = json.load(file)
-    manifest["self_test"] = {"signal": SIGNAL, "embedding": "VECTOR"}
-    # The vector on one line: the rest of the manifest is for people.
-    vector = "[" + ", ".join(f"{v:.9g}" for v in embedding.tolist()) + "]"
-    with open(path + ".new", "w", encoding="utf-8") as file:
-        file.write(json.dumps(manifest, indent=2).replace('"VECTOR"', vector) + "\n")
-    os.replace(path + ".new", path)
-    print(f"{path}: self-test embedding of {len(embedding)} numbers")
+    try:
+        manifest = read_manifest(folder)
+        manifest["self_test"] = self_test(load_model(folder), fbank_of(manifest["frontend"]))
+        write_manifest(folder, manifest)
+    except (FolderError, OSError) as error:
+        print(f"self_test.py: {error}", file=sys.stderr)
+        return 1
+    print(f"{os.path.join(folder, MANIFEST)}: self-test embedding of {len(manifest['self_test']['embedding'])} numbers")
     return 0
 
 

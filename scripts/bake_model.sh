@@ -1,28 +1,59 @@
 #!/usr/bin/env bash
-# bake_model.sh - makes the model folder of the container image: run by the Dockerfile, in its build stage.
-# Usage: bake_model.sh MODEL OUT
-#   MODEL  a folder in models/, or any folder below the repository root: a model folder, or a SpeechBrain checkpoint
-#          (embedding_model.ckpt), which is imported first
-#   OUT    the folder to make; everything in it readable by everybody, with the time SOURCE_DATE_EPOCH (0 if unset)
+# bake_model.sh - makes the model folder of the container image: run by the Dockerfile, in a build stage.
+# Usage: bake_model.sh [--native] MODEL OUT
+#   MODEL     a folder in models/, or any folder below the repository root: a model folder, or a SpeechBrain checkpoint
+#   OUT       the folder to make; everybody may read it, and its files have the time SOURCE_DATE_EPOCH (0 if unset)
+#   --native  what the native engine runs and nothing else, as measured wherever the folder was baked. Without it
+#             models/bake.py makes and measures every form that the image has a library for, which needs PyTorch.
 set -euo pipefail
 
+native=no
+[ "$1" != --native ] || { native=yes; shift; }
 model=$1 out=$2
+manifest=.optimization_manifest.json
+
 folder=models/$model
 [ -d "$folder" ] || folder=$model
-[ -d "$folder" ] || { echo "bake_model.sh: MODEL=$model: no such folder in the build context, in models/ neither" >&2; exit 1; }
-
-if [ -e "$folder/embedding_model.ckpt" ]; then
-    imported=$(mktemp -d)/model
-    python3 models/import_speechbrain.py "$folder" "$imported" --name "$(basename "$model")"
-    folder=$imported
+if [ ! -d "$folder" ]; then
+    echo "bake_model.sh: MODEL=$model: no such folder in the build context, nor in its models/" >&2
+    exit 1
 fi
-[ -e "$folder/.optimization_manifest.json" ] ||
-    { echo "bake_model.sh: $folder: neither .optimization_manifest.json nor embedding_model.ckpt" >&2; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Forms of the network for libraries that the image does not have would only degrade the start, and the clips that prove
+# them are of no use there.
+take_native() {
+    if [ -e "$folder/embedding_model.ckpt" ]; then
+        python3 models/import_speechbrain.py "$folder" "$work/model" --name "$(basename "$model")"
+        folder=$work/model
+    fi
+    if [ ! -e "$folder/$manifest" ]; then
+        echo "bake_model.sh: $folder: neither $manifest nor embedding_model.ckpt" >&2
+        exit 1
+    fi
+    jq '.artefacts |= with_entries(select(.key | IN("native", "quantized"))) | del(.parity)' "$folder/$manifest" \
+        >"$work/$manifest"
+    # The names are the manifest's, which the programs hold to plain ones; here nothing has checked them yet.
+    jq -r '.artefacts[].file' "$work/$manifest" | while read -r file; do
+        case $file in
+        */* | .*) echo "bake_model.sh: $folder: '$file' is not a plain file name" >&2; exit 1 ;;
+        esac
+        install -m 644 "$folder/$file" "$out/"
+    done
+    install -m 644 "$work/$manifest" "$out/"
+    # The terms that the weights came with.
+    for file in LICENSE README.md; do
+        [ ! -e "$folder/$file" ] || install -m 644 "$folder/$file" "$out/"
+    done
+}
 
 rm -rf "$out"
 mkdir -p "$out"
-# What the programs read, and the terms that the weights came with.
-for file in .optimization_manifest.json model.safetensors LICENSE README.md; do
-    [ ! -e "$folder/$file" ] || install -m 644 "$folder/$file" "$out/"
-done
+if [ $native = yes ]; then
+    take_native
+else
+    # Without ONNX Runtime, which Debian has no package of.
+    python3 models/bake.py "$folder" "$out" --strategies jit
+fi
 find "$out" -exec touch -h -d "@${SOURCE_DATE_EPOCH:-0}" {} +

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # setup.sh - installs the packages the project needs, saying which first.
-# Usage: setup.sh [--check] build|test|lint|bench
+# Usage: setup.sh [--check] build|test|lint|bench|image|bake|torch
 #   build  compiler, libraries, and what `make demo` calls
-#   test   build, and what the tests call
+#   test   build, image, and what the tests call
 #   lint   the analysers of `make lint`
+#   image  build, and what builds and starts a container without Docker (Linux only)
+#   bake   build, and what scripts/bake_model.sh calls
+#   torch  bake, libtorch for its plugin and PyTorch for models/bake.py (large)
 #   bench  the peers of `make bench` (large; never needed to build or test)
 # --check installs nothing: it names what is missing and how to get it, and fails.
 set -euo pipefail
@@ -16,19 +19,25 @@ debian_packages() {
     case $1 in
     build) echo gcc make pkg-config libc6-dev xxd curl ca-certificates libjansson-dev libssl-dev libsndfile1-dev \
         libsoxr-dev zlib1g-dev libmicrohttpd-dev libcmocka-dev libcurl4-openssl-dev ;;
-    test) debian_packages build; echo libdnnl-dev libopenblas-dev python3 jq valgrind git ;;
+    bake) debian_packages build; echo python3 jq ;;
+    # libtorch is content with the reference BLAS, which is many times slower.
+    torch) debian_packages bake; echo g++ libtorch-dev libopenblas0-pthread python3-torch python3-numpy ;;
+    image) debian_packages build; echo buildah runc debootstrap debian-archive-keyring jq util-linux ;;
+    test) debian_packages image; echo libdnnl-dev libopenblas-dev python3 jq valgrind git strace nodejs npm ;;
     lint) debian_packages test; echo clang-format clang-tidy cppcheck shellcheck ;;
-    bench) debian_packages test; echo python3-torch python3-numpy python3-fastapi python3-uvicorn wrk nodejs npm ;;
-    *) echo "setup.sh: unknown group '$1': use build, test, lint or bench" >&2; exit 2 ;;
+    bench) debian_packages test; echo python3-torch python3-numpy python3-fastapi python3-uvicorn wrk ;;
+    *) echo "setup.sh: unknown group '$1': use build, bake, torch, image, test, lint or bench" >&2; exit 2 ;;
     esac
 }
 brew_packages() {
     case $1 in
     build) echo pkgconf jansson openssl@3 libsndfile libsoxr libmicrohttpd cmocka curl ;;
-    test) brew_packages build; echo onednn python3 jq ;;
+    bake | image) brew_packages build; echo python3 jq ;;
+    torch) brew_packages bake; echo numpy pytorch ;;
+    test) brew_packages build; echo onednn python3 jq node ;;
     lint) brew_packages test; echo bash clang-format llvm cppcheck shellcheck ;;
-    bench) brew_packages test; echo numpy pytorch wrk node ;;
-    *) echo "setup.sh: unknown group '$1': use build, test, lint or bench" >&2; exit 2 ;;
+    bench) brew_packages test; echo numpy pytorch wrk ;;
+    *) echo "setup.sh: unknown group '$1': use build, bake, torch, image, test, lint or bench" >&2; exit 2 ;;
     esac
 }
 
@@ -43,7 +52,7 @@ elif command -v dpkg-query >/dev/null; then
     have() {
         case $1 in
         nodejs) command -v node >/dev/null && return ;;
-        npm | git | curl | jq | gcc | make | xxd | valgrind | python3) command -v "$1" >/dev/null && return ;;
+        npm | git | curl | jq | gcc | make | xxd | valgrind | python3 | buildah | runc | debootstrap) command -v "$1" >/dev/null && return ;;
         esac
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
     }
@@ -59,7 +68,14 @@ else
     check=yes
 fi
 
-[ -z "$missing" ] && exit 0
+# No package of the system's. Where it cannot be had the test that wants it skips.
+add_node_modules() {
+    case $check.$group in
+    no.test | no.bench) "$(dirname "$0")/onnxruntime_node.sh" || echo "voxlock: going on without onnxruntime-node" >&2 ;;
+    esac
+}
+
+[ -z "$missing" ] && { add_node_modules; exit 0; }
 missing=$(tr '\n' ' ' <<<"$missing")
 if [ "$check" = yes ]; then
     echo "voxlock: missing packages: $missing" >&2
@@ -78,3 +94,4 @@ else
     # shellcheck disable=SC2086
     $install $missing >&2
 fi
+add_node_modules

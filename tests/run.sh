@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh - builds and runs every test, in every build mode it is meant for, and adds up the results.
 # Usage: tests/run.sh [--only KIND] [--mode MODE] [--coverage]
-#   KIND  unit, api, e2e, fuzz: that folder only
+#   KIND  unit, api, e2e, fuzz, image: that folder only
 #   MODE  release, asan, tsan, cov: that mode only (default: release, asan, tsan)
 # Every test program speaks TAP; a crash, a missing plan or a non-zero exit is a failure of its own.
 # Last line: N passed, N failed, N skipped. Exit status 0 only if nothing failed and something passed.
@@ -20,6 +20,8 @@ done
 
 export CMOCKA_MESSAGE_OUTPUT=tap
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:allocator_may_return_null=1
+# The file says what each of these is for; without libtorch none of it matters.
+export LSAN_OPTIONS=use_tls=0:print_suppressions=0:suppressions=tests/support/lsan_torch.supp
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 logs=build/test-logs
@@ -29,10 +31,11 @@ passed=0 failed=0 skipped=0 failures=()
 limit=(env)
 command -v timeout >/dev/null && limit=(timeout 600)
 
-# Under ThreadSanitizer only what has threads: the rest would only cost time.
+# Under ThreadSanitizer only what has threads: the rest would only cost time. The container image is a release build.
 kinds_of() {
     case $1 in
     tsan) echo "unit api" ;;
+    release) echo "unit api e2e fuzz image" ;;
     *) echo "unit api e2e fuzz" ;;
     esac
 }

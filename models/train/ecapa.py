@@ -16,7 +16,7 @@ from torch import nn
 
 # The model folder's layout is shared with the programs one folder up, which run without PyTorch.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from ecapa_folder import RES2_SCALE, WEIGHTS, check_ecapa, read_safetensors  # noqa: E402
+from ecapa_folder import FRONTEND, RES2_SCALE, WEIGHTS, FolderError, check_ecapa, read_safetensors  # noqa: E402
 
 SAMPLE_RATE = 16000
 STD_FLOOR = 1e-12
@@ -165,6 +165,15 @@ class Fbank(nn.Module):
         db = 10.0 * torch.log10(power.clamp(min=1e-10))
         db = torch.maximum(db, db.amax((1, 2), keepdim=True) - 80.0)
         return db - db.mean(1, keepdim=True)
+
+
+def fbank_of(frontend):
+    """The front end of a manifest, where this reference has it: SpeechBrain's, in any size."""
+    sizes = ("bands", "window_samples", "n_fft", "hop_samples")
+    for key, value in FRONTEND.items():
+        if key not in sizes and frontend.get(key) != value:
+            raise FolderError(f"the PyTorch reference has no front end with {key}: {frontend.get(key)}, only {value}")
+    return Fbank(frontend["bands"], frontend["n_fft"], frontend["hop_samples"])
 
 
 def load_model(folder):

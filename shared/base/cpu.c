@@ -18,6 +18,9 @@
 #include <mach/mach.h>
 #include <sys/sysctl.h>
 #endif
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -284,6 +287,13 @@ unsigned long long vx_rss_bytes(void)
     unsigned long long pages = strtoull(at, &end, 10);
     long page_bytes = sysconf(_SC_PAGESIZE);
     return end == at || page_bytes < 1 ? 0 : pages * (unsigned long long)page_bytes;
+#endif
+}
+
+void vx_heap_trim(void)
+{
+#if defined(__GLIBC__)
+    (void)malloc_trim(0);
 #endif
 }
 

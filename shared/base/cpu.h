@@ -30,5 +30,8 @@ bool vx_cpu_has_avx512vbmi(void);
 /* Resident set of this process in bytes, now and at its peak; 0 where the OS does not tell. */
 unsigned long long vx_rss_bytes(void);
 unsigned long long vx_rss_peak_bytes(void);
+/* Gives pages of freed memory back to the system where the C library keeps them (glibc); elsewhere does nothing. Takes
+ * milliseconds: for after a model, not after a clip. */
+void vx_heap_trim(void);
 
 #endif

@@ -1,8 +1,10 @@
-/* mute.c - stderr is a variable in glibc, musl's is constant, on macOS it is a macro for one. */
+/* mute.c - what libraries would say on their own. */
 #include "shared/base/mute.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
+/* stderr is a variable in glibc, musl's is constant, on macOS it is a macro for one. */
 void vx_mute_stderr_stream(void)
 {
 #if defined(__GLIBC__) || defined(__APPLE__)
@@ -10,4 +12,9 @@ void vx_mute_stderr_stream(void)
     if (nowhere)
         stderr = nowhere;
 #endif
+}
+
+void vx_mute_telemetry(void)
+{
+    setenv("ORT_DISABLE_TELEMETRY", "1", 1);
 }

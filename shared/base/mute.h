@@ -1,4 +1,4 @@
-/* mute.h - keeps libraries from printing to standard error. */
+/* mute.h - keeps libraries from printing to standard error, and from writing home. */
 #ifndef VX_BASE_MUTE_H
 #define VX_BASE_MUTE_H
 
@@ -7,5 +7,10 @@
  * STDERR_FILENO stays, for the program's own lines (dprintf) and for what the C library says of a crash.
  * For programs, before they start threads. When /dev/null cannot be opened nothing changes. */
 void vx_mute_stderr_stream(void);
+
+/* Official builds of ONNX Runtime from 1.29 on keep an identifier of the machine in the home folder and send events to
+ * their maker, unless ORT_DISABLE_TELEMETRY says otherwise before they are loaded. From now on it does, here and in child
+ * processes. For programs, before they start threads: another thread may be reading the environment. */
+void vx_mute_telemetry(void);
 
 #endif

@@ -18,10 +18,18 @@ static bool is_bytes(const vx_option *option)
     return option->unit && strcmp(option->unit, "bytes") == 0;
 }
 
-/* Digits with an optional minus, and a binary suffix where `bytes`. */
+/* Digits with an optional minus, and a decimal or binary suffix where `bytes`. */
 static bool read_int(const char *text, bool bytes, int64_t *ret)
 {
-    static const char *const suffixes[] = {"KiB", "MiB", "GiB"};
+    static const struct {
+        const char *name;
+        int64_t scale;
+    } suffixes[] = {{"KB", 1000},
+                    {"MB", 1000000},
+                    {"GB", 1000000000},
+                    {"KiB", (int64_t)1 << 10},
+                    {"MiB", (int64_t)1 << 20},
+                    {"GiB", (int64_t)1 << 30}};
     bool negative = *text == '-';
     int64_t value = 0, scale = 1;
 
@@ -32,9 +40,9 @@ static bool read_int(const char *text, bool bytes, int64_t *ret)
         if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, *text - '0', &value))
             return false;
     }
-    for (size_t i = 0; bytes && *text && i < 3; i++) {
-        if (strcmp(text, suffixes[i]) == 0) {
-            scale = (int64_t)1 << (10 * (i + 1));
+    for (size_t i = 0; bytes && *text && i < sizeof suffixes / sizeof *suffixes; i++) {
+        if (strcmp(text, suffixes[i].name) == 0) {
+            scale = suffixes[i].scale;
             text = "";
         }
     }
@@ -110,7 +118,8 @@ void vx_option_describe(const vx_option *option, char *ret_text, size_t cap)
     switch (option->type) {
     case VX_OPT_INT:
         (void)snprintf(ret_text, cap, "a whole number from %lld to %lld%s%s%s", (long long)option->min,
-                       (long long)option->max, space, unit, is_bytes(option) ? " (KiB, MiB, GiB allowed)" : "");
+                       (long long)option->max, space, unit,
+                       is_bytes(option) ? " (KB, MB, GB, KiB, MiB, GiB allowed)" : "");
         return;
     case VX_OPT_REAL:
         (void)snprintf(ret_text, cap, "a number from %g to %g%s%s", option->min, option->max, space, unit);

@@ -84,6 +84,13 @@ static const vx_option settings[] = {
      "line; empty lets everybody in."},
     {"VOXLOCK_GCP_PROJECT", NULL, VX_FOR_CLOUD, VX_OPT_TEXT, "", 0, 0, NULL, "", false,
      "Google Cloud project that log lines name their trace in; empty writes the bare trace id."},
+    {"VOICE_UNLOCK_MAX_MEMORY", NULL, VX_FOR_EDGE, VX_OPT_INT, "bytes", 0, 1099511627776.0, NULL, "400MB", false,
+     "Memory that the agent may take with the model in it; a model that does not fit is not loaded. 0 sets no limit."},
+    {"VOXLOCK_IDLE_UNLOAD_S", NULL, VX_FOR_EDGE, VX_OPT_INT, "s", 0, 604800, NULL, "900", false,
+     "Time without use after which the agent unloads the model; 0 keeps it."},
+    {"VOXLOCK_PRELOAD", NULL, VX_FOR_EDGE, VX_OPT_REAL, "", 0, 100, NULL, "0.1", false,
+     "The agent loads the model ahead when past habits let it expect so many unlocks before it would unload it again; 0 "
+     "never does."},
     {"VOXLOCK_CONFIG", "--config", VX_FOR_BOTH, VX_OPT_PATH, "", 0, 0, NULL, "", false,
      "File of NAME = value lines to read settings from; flags and environment go before it."},
 };

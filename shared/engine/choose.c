@@ -15,9 +15,19 @@ static bool is_measured(const vx_artefact *a)
     return a->cosine_min >= 0 && a->inference_ms >= 0;
 }
 
-static bool is_allowed(const vx_artefact *a)
+const char *vx_choose_verdict_name(vx_choose_verdict verdict)
 {
-    return is_reference(a) || (is_measured(a) && a->cosine_min >= VX_CHOOSE_COSINE);
+    static const char *const names[] = {"allowed", "not measured", "strays"};
+    return names[verdict];
+}
+
+vx_choose_verdict vx_choose_judge(const vx_artefact *a)
+{
+    if (is_reference(a))
+        return VX_CHOOSE_ALLOWED;
+    if (!is_measured(a))
+        return VX_CHOOSE_UNMEASURED;
+    return a->cosine_min >= VX_CHOOSE_COSINE ? VX_CHOOSE_ALLOWED : VX_CHOOSE_STRAYING;
 }
 
 /* What orders: the reference first when nothing optimised is wanted; unmeasured last. */
@@ -33,7 +43,7 @@ int vx_choose(const vx_manifest *manifest, bool optimized, const vx_artefact *re
     int n = 0;
     for (int i = 0; i < manifest->n_artefacts; i++) {
         const vx_artefact *a = &manifest->artefacts[i];
-        if (!is_allowed(a))
+        if (vx_choose_judge(a) != VX_CHOOSE_ALLOWED)
             continue;
         int at = n++;
         while (at > 0 && rank(ret_order[at - 1], optimized) > rank(a, optimized)) {

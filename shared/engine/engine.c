@@ -20,7 +20,7 @@ struct vx_engine {
     vx_strategy_state *state;
     double load_ms, self_test;
     bool degraded;
-    char reason[256];
+    char reason[VX_ERRINFO_LINE + 32]; /* an error's whole line, and what came of it */
 };
 
 vx_engine_options vx_engine_options_default(void)
@@ -46,7 +46,41 @@ static bool is_cpu(const char *device)
     return !device || strcmp(device, "cpu") == 0;
 }
 
+static bool is_device(const char *device)
+{
+    return is_cpu(device) || strcmp(device, "cuda") == 0 || strcmp(device, "mps") == 0;
+}
+
 /* ---- opening ---- */
+
+/* What the options ask that not every strategy can do. */
+static bool can_serve(const vx_strategy *strategy, const vx_engine_options *options)
+{
+    return (is_cpu(options->device) || !strategy->on_cpu_only) &&
+           (options->precision != VX_PRECISION_BF16 || !strategy->in_f32_only);
+}
+
+static vx_err check_wishes(const vx_strategy *strategy, const vx_engine_options *options, vx_errinfo *info)
+{
+    if (can_serve(strategy, options))
+        return VX_OK;
+    if (!is_cpu(options->device) && strategy->on_cpu_only)
+        return vx_errinfo_set(info, VX_ERR_OPTION_VALUE,
+                              "strategy '%s' runs on the CPU only; ECAPA_DEVICE=%s needs jit", strategy->name,
+                              options->device);
+    return vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "strategy '%s' computes in f32; VOXLOCK_PRECISION=bf16 needs jit",
+                          strategy->name);
+}
+
+static vx_err check_memory(const vx_strategy *strategy, const vx_artefact *artefact, const vx_engine_options *options,
+                           vx_errinfo *info)
+{
+    const double bytes = (double)strategy->fixed_bytes + strategy->bytes_per_byte * (double)artefact->bytes;
+    if (options->max_bytes == 0 || bytes <= (double)options->max_bytes)
+        return VX_OK;
+    return vx_errinfo_set(info, VX_ERR_NOMEM, "strategy '%s' takes about %.0f MB of memory and may take %.0f MB: %s",
+                          strategy->name, bytes / 1e6, (double)options->max_bytes / 1e6, options->max_bytes_from);
+}
 
 /* One strategy, opened and proven, or nothing. */
 static vx_err open_strategy(vx_engine *engine, const char *folder, const char *name, const vx_engine_options *options,
@@ -55,13 +89,17 @@ static vx_err open_strategy(vx_engine *engine, const char *folder, const char *n
     const vx_strategy *strategy = vx_strategy_find(name);
     if (!strategy)
         return vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "this build has no strategy '%s'; use auto or native", name);
-    if (strategy->on_cpu_only && !is_cpu(options->device))
-        return vx_errinfo_set(info, VX_ERR_OPTION_VALUE,
-                              "strategy '%s' runs on the CPU only; ECAPA_DEVICE=%s needs jit", name, options->device);
-    if (!vx_manifest_artefact(&engine->manifest, name))
+    vx_err err = check_wishes(strategy, options, info);
+    if (err != VX_OK)
+        return err;
+    const vx_artefact *artefact = vx_manifest_artefact(&engine->manifest, name);
+    if (!artefact)
         return vx_errinfo_set_at(info, VX_ERR_MODEL_MISSING, folder, -1, 0,
                                  "the manifest lists no artefact for strategy '%s'", name);
-    vx_err err = strategy->open(folder, &engine->manifest, options, &engine->state, info);
+    err = check_memory(strategy, artefact, options, info);
+    if (err != VX_OK)
+        return err;
+    err = strategy->open(folder, &engine->manifest, options, &engine->state, info);
     if (err != VX_OK)
         return err;
     engine->strategy = strategy;
@@ -76,75 +114,154 @@ static vx_err open_strategy(vx_engine *engine, const char *folder, const char *n
     return err;
 }
 
-/* The way asked for; with auto, the first in order. */
-static vx_err open_wanted(vx_engine *engine, const char *folder, const vx_engine_options *options,
-                          const vx_artefact *const *order, int n_order, vx_errinfo *info)
+/* Names in the order in which they are tried. */
+struct names {
+    int n;
+    const char *list[VX_MANIFEST_MAX_ARTEFACTS];
+};
+
+static bool is_listed(const struct names *names, const char *name)
 {
-    const char *name = options->strategy;
-    if (!is_auto(name)) {
-        snprintf(engine->reason, sizeof engine->reason, "asked for by ECAPA_PREFERRED_STRATEGY");
-    } else if (is_cpu(options->device)) {
-        name = order[0]->strategy;
-        vx_choose_reason(order, n_order, !options->reference_first, engine->reason, sizeof engine->reason);
-    } else {
-        name = "jit";
-        snprintf(engine->reason, sizeof engine->reason, "auto: the strategy that runs on %s", options->device);
-    }
-    return open_strategy(engine, folder, name, options, info);
+    for (int i = 0; i < names->n; i++)
+        if (strcmp(names->list[i], name) == 0)
+            return true;
+    return false;
 }
 
-/* Whatever opens, in order. why: what was wrong with the way asked for. When nothing opens the error is the last one's,
- * since that keeps the service down, and may pass where a setting does not. */
-static vx_err open_other(vx_engine *engine, const char *folder, const vx_engine_options *options,
-                         const vx_artefact *const *order, int n_order, const char *why, vx_errinfo *info)
+/* An open on its way. */
+struct search {
+    vx_engine *engine;
+    const char *folder;
+    char first_why[VX_ERRINFO_LINE]; /* what was wrong with the first that was tried, or "" */
+    vx_err err;                      /* of the last that was tried, and what it said */
+    vx_errinfo last;
+};
+
+static void refuse(struct search *s, vx_err err)
 {
-    vx_err err = VX_ERR_INTERNAL;
-    vx_errinfo last = {0};
-    for (int i = 0; i < n_order; i++) {
-        last = (vx_errinfo){0};
-        err = open_strategy(engine, folder, order[i]->strategy, options, &last);
-        if (err != VX_OK)
+    s->err = err;
+    if (!s->first_why[0])
+        vx_errinfo_line(&s->last, err, s->first_why, sizeof s->first_why);
+}
+
+static void note_trial(vx_engine_trials *trials, const char *name, vx_err err, const vx_errinfo *info)
+{
+    if (!trials || trials->n == VX_ENGINE_MAX_TRIALS)
+        return;
+    vx_engine_trial *trial = &trials->list[trials->n++];
+    *trial = (vx_engine_trial){.err = err};
+    snprintf(trial->strategy, sizeof trial->strategy, "%s", name);
+    if (err != VX_OK)
+        vx_errinfo_line(info, err, trial->text, sizeof trial->text);
+}
+
+/* True when one of the names is open. */
+static bool open_one_of(struct search *s, const struct names *names, const vx_engine_options *options)
+{
+    vx_engine *engine = s->engine;
+    for (int i = 0; i < names->n; i++) {
+        s->last = (vx_errinfo){0};
+        vx_err err = open_strategy(engine, s->folder, names->list[i], options, &s->last);
+        note_trial(options->ret_trials, names->list[i], err, &s->last);
+        if (err != VX_OK) {
+            refuse(s, err);
             continue;
-        engine->degraded = true;
-        snprintf(engine->reason, sizeof engine->reason, "fell back to %s: %.200s", engine->strategy->name, why);
-        return VX_OK;
+        }
+        engine->degraded = s->first_why[0] != '\0';
+        if (engine->degraded)
+            snprintf(engine->reason, sizeof engine->reason, "fell back to %s: %s", engine->strategy->name,
+                     s->first_why);
+        return true;
     }
-    *info = last;
-    return err;
+    return false;
+}
+
+/* The strategies that can do what only some can. One that nobody measured is taken when there is no better: the self-test
+ * proves it, and the wish for the device or the precision was somebody's own. */
+static void list_capable(const vx_manifest *manifest, const vx_artefact *const *order, int n_order,
+                         const vx_engine_options *options, struct names *ret)
+{
+    struct names names = {0};
+    for (int i = 0; i < n_order; i++) {
+        const vx_strategy *strategy = vx_strategy_find(order[i]->strategy);
+        if (strategy && can_serve(strategy, options))
+            names.list[names.n++] = strategy->name;
+    }
+    for (int i = 0; names.n == 0 && i < manifest->n_artefacts; i++) {
+        const vx_artefact *a = &manifest->artefacts[i];
+        const vx_strategy *strategy = vx_strategy_find(a->strategy);
+        if (strategy && can_serve(strategy, options) && vx_choose_judge(a) == VX_CHOOSE_UNMEASURED)
+            names.list[names.n++] = strategy->name;
+    }
+    *ret = names;
+}
+
+/* What the options ask for, best first, and the reason if the first of them opens. */
+static void list_wanted(vx_engine *engine, const vx_artefact *const *order, int n_order,
+                        const vx_engine_options *options, struct names *ret)
+{
+    const size_t cap = sizeof engine->reason;
+    *ret = (struct names){0};
+    if (!is_auto(options->strategy)) {
+        ret->list[ret->n++] = options->strategy;
+        snprintf(engine->reason, cap, "asked for by ECAPA_PREFERRED_STRATEGY");
+    } else if (!is_cpu(options->device) || options->precision == VX_PRECISION_BF16) {
+        list_capable(&engine->manifest, order, n_order, options, ret);
+        if (is_cpu(options->device))
+            snprintf(engine->reason, cap, "auto: the strategy that computes in bf16");
+        else
+            snprintf(engine->reason, cap, "auto: the strategy that runs on %s", options->device);
+    } else {
+        while (ret->n < n_order) {
+            ret->list[ret->n] = order[ret->n]->strategy;
+            ret->n++;
+        }
+        vx_choose_reason(order, n_order, !options->reference_first, engine->reason, cap);
+    }
 }
 
 static vx_err open_any(vx_engine *engine, const char *folder, const vx_engine_options *options, vx_errinfo *info)
 {
     const vx_artefact *order[VX_MANIFEST_MAX_ARTEFACTS];
     const int n_order = vx_choose(&engine->manifest, !options->reference_first, order);
-    vx_errinfo wanted = {0};
-    vx_err err = open_wanted(engine, folder, options, order, n_order, &wanted);
-    vx_engine_options rest = *options;
-    bool has_rest = is_auto(options->strategy) && is_cpu(options->device) && n_order > 1;
+    struct search s = {.engine = engine, .folder = folder};
+    struct names wanted, rest = {0};
+    list_wanted(engine, order, n_order, options, &wanted);
+    if (wanted.n == 0) {
+        const bool cpu = is_cpu(options->device);
+        refuse(&s, vx_errinfo_set_at(&s.last, VX_ERR_OPTION_VALUE, folder, -1, 0,
+                                     "nothing that auto may take here %s %s; that needs an artefact for jit",
+                                     cpu ? "computes in" : "runs on", cpu ? "bf16" : options->device));
+    }
+    if (open_one_of(&s, &wanted, options))
+        return VX_OK;
     if (options->fall_back) {
-        has_rest |= !is_auto(options->strategy) || !is_auto(options->gemm) || !is_cpu(options->device);
-        rest.gemm = "auto";
-        rest.device = "cpu";
-        rest.precision = VX_PRECISION_AUTO;
+        vx_engine_options plain = *options;
+        plain.gemm = plain.device = NULL;
+        plain.precision = VX_PRECISION_AUTO;
+        const bool same = is_auto(options->gemm) && is_cpu(options->device) && options->precision == plain.precision;
+        for (int i = 0; i < n_order; i++)
+            if (!same || !is_listed(&wanted, order[i]->strategy))
+                rest.list[rest.n++] = order[i]->strategy;
+        if (open_one_of(&s, &rest, &plain))
+            return VX_OK;
     }
-    vx_errinfo last = wanted;
-    if (err != VX_OK && has_rest) {
-        char why[VX_ERRINFO_LINE];
-        vx_errinfo_line(&wanted, err, why, sizeof why);
-        err = open_other(engine, folder, &rest, order, n_order, why, &last);
-    }
-    if (err != VX_OK && info && info->code == VX_OK)
-        *info = last;
-    return err;
+    if (info && info->code == VX_OK)
+        *info = s.last;
+    return s.err;
 }
 
 vx_err vx_engine_open(const char *folder, const vx_engine_options *options, vx_engine **ret_engine, vx_errinfo *info)
 {
     uint64_t start = vx_now_ns();
+    if (options->ret_trials)
+        options->ret_trials->n = 0;
     if (options->threads < 1 || options->threads > 256)
         return vx_errinfo_set(info, VX_ERR_ARG, "%d threads: expected 1 to 256", options->threads);
     if (!vx_isa_available(options->isa))
         return vx_errinfo_set(info, VX_ERR_UNSUPPORTED, "this machine has no %s", vx_isa_name(options->isa));
+    if (!is_device(options->device))
+        return vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "no device '%s': expected cpu, cuda or mps", options->device);
     vx_engine *engine = calloc(1, sizeof *engine);
     if (!engine)
         return VX_ERR_NOMEM;

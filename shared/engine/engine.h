@@ -14,6 +14,20 @@
 
 typedef struct vx_engine vx_engine;
 
+/* What one strategy said when it was asked to open. */
+typedef struct {
+    char strategy[16];
+    vx_err err;                 /* VX_OK: it is the one that runs */
+    char text[VX_ERRINFO_LINE]; /* what was wrong, one line; "" when nothing was */
+} vx_engine_trial;
+
+/* Each artefact as it was asked for, and once more as a last resort. */
+enum { VX_ENGINE_MAX_TRIALS = 2 * VX_MANIFEST_MAX_ARTEFACTS };
+typedef struct {
+    int n;
+    vx_engine_trial list[VX_ENGINE_MAX_TRIALS]; /* in the order in which they were tried */
+} vx_engine_trials;
+
 typedef struct {
     const char *strategy;   /* "auto" (NULL too), "native", "jit", "onnx" */
     const char *device;     /* "cpu" (NULL too), "cuda", "mps" */
@@ -23,7 +37,10 @@ typedef struct {
     int threads;            /* cores one call may use, at least 1 */
     vx_isa isa;             /* highest instruction set to use; normally vx_isa_best() */
     bool self_test; /* run self_test.h on `native` too before the open counts; on other strategies it always is */
+    size_t max_bytes; /* a strategy that takes more by strategy.h's estimate is not opened (NOMEM); 0: no limit */
+    const char *max_bytes_from; /* what sets that limit, for the sentence; NULL only with max_bytes 0 */
     bool fall_back; /* when what was asked for cannot be had: open what can, and say so in `reason` */
+    vx_engine_trials *ret_trials; /* [out] what each strategy said, whatever comes of the open; may be NULL */
 } vx_engine_options;
 /* auto everywhere, cpu, 1 thread, best instruction set, no self-test of native, no falling back. */
 vx_engine_options vx_engine_options_default(void);
@@ -49,10 +66,13 @@ typedef struct {
     const vx_manifest *manifest;
 } vx_engine_info;
 
-/* Opens a model folder with the strategy asked for. `auto` takes them in the order of choose.h, and falls down that list
- * when one cannot be opened or fails its self-test.
- * Errors: MODEL_*, OPTION_VALUE (a strategy, gemm, device or precision that this build does not have), UNSUPPORTED (isa),
- * ENGINE (self-test), NOMEM; info says which file and why. After falling back: why the last resort failed. */
+/* Opens a model folder with the strategy asked for. `auto` takes those of choose.h that can do what device and precision
+ * ask, in order, and falls down that list when one cannot be opened or fails its self-test. With fall_back the whole list
+ * is tried at last without any wish for strategy, device, products and precision. What is not the first choice is
+ * degraded.
+ * Errors: MODEL_*, OPTION_VALUE (a strategy, gemm, device or precision that cannot be had), UNSUPPORTED (isa), ARG
+ * (threads), ENGINE (self-test), NOMEM; info says which file and why. Of several strategies that failed the last one's:
+ * the last resort keeps the service down, and what ails it may pass where a setting does not. */
 VX_MUST_CHECK vx_err vx_engine_open(const char *folder, const vx_engine_options *options, vx_engine **ret_engine,
                                     vx_errinfo *info);
 /* No call may be running. NULL is fine. */
@@ -79,11 +99,12 @@ typedef struct {
 enum { VX_ENGINE_MAX_BATCH = 1024 };
 
 /* Many utterances at once: native gives each of its `threads` cores a clip of its own; a library gets clips of one
- * length together. A clip's result does not depend on its company.
+ * length together. A clip's company does not change its result: not by a bit on native, by rounding in a library.
  * clips          [in]  n, 1 to VX_ENGINE_MAX_BATCH, of any lengths
- * ret_embeddings [out] [n]; those whose error is VX_OK are set
- * ret_errs       [out] [n]; a bad clip never fails the others
- * Errors   ARG (n), NOMEM: then nothing was set; info is of the last clip that failed */
+ * ret_embeddings [out] [n]; those whose error is VX_OK are set, the others untouched
+ * ret_errs       [out] [n], as vx_engine_embed; a bad clip never fails the others
+ * info           [out] may be NULL; what a library said of the first call that it failed
+ * Errors   ARG (n), NOMEM: then nothing was set */
 VX_MUST_CHECK vx_err vx_engine_embed_batch(vx_engine *engine, const vx_clip *clips, size_t n,
                                            vx_embedding *ret_embeddings, vx_err *ret_errs, vx_errinfo *info);
 /* What was opened, and why. Borrowed from the engine. */

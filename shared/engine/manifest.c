@@ -14,6 +14,7 @@
 /* Numbers beyond these are misprints, not models: SpeechBrain's public ECAPA takes 83 MB and loads in a second. */
 #define MAX_ARTEFACT_BYTES 2147483647.0
 #define MAX_MS             600000.0
+#define MAX_CLIPS          100000
 #define NOT_MEASURED       (-1.0)
 
 _Static_assert(sizeof(vx_precision) == sizeof(int), "a choice is read as an int");
@@ -102,6 +103,13 @@ static const field self_test_fields[] = {
     {"embedding", FIELD_VECTOR, true, 1, VX_EMBEDDING_MAX_DIM, AT(manifest), NULL, NULL},
     {0},
 };
+static const field parity_fields[] = {
+    {"file", FIELD_FILE, true, 1, TEXT_MAX(manifest.parity.file), AT(manifest.parity.file), NULL, NULL},
+    {"bytes", FIELD_SIZE, true, 1, MAX_ARTEFACT_BYTES, AT(manifest.parity.bytes), NULL, NULL},
+    {"sha256", FIELD_SHA256, true, 0, 0, AT(manifest.parity.sha256), NULL, NULL},
+    {"clips", FIELD_INT, true, 1, MAX_CLIPS, AT(manifest.parity_clips), NULL, NULL},
+    {0},
+};
 static const field artefact_fields[] = {
     {"file", FIELD_FILE, true, 1, sizeof((vx_artefact *)NULL)->file - 1, offsetof(vx_artefact, file), NULL, NULL},
     {"bytes", FIELD_SIZE, true, 1, MAX_ARTEFACT_BYTES, offsetof(vx_artefact, bytes), NULL, NULL},
@@ -118,6 +126,7 @@ static const field document_fields[] = {
     {"frontend", FIELD_OBJECT, true, 0, 0, 0, NULL, frontend_fields},
     {"scores", FIELD_OBJECT, true, 0, 0, 0, NULL, scores_fields},
     {"self_test", FIELD_OBJECT, false, 0, 0, 0, NULL, self_test_fields},
+    {"parity", FIELD_OBJECT, false, 0, 0, 0, NULL, parity_fields},
     {"artefacts", FIELD_ARTEFACTS, true, 0, 0, AT(manifest), NULL, NULL},
     {0},
 };

@@ -48,6 +48,10 @@ typedef struct {
     int self_test_dim;
     vx_artefact artefacts[VX_MANIFEST_MAX_ARTEFACTS];
     int n_artefacts;
+    /* The clips that bake compared and timed with (parity.h): a file like an artefact's, but of no strategy and not
+     * measured. parity_clips is 0 when absent. */
+    vx_artefact parity;
+    int parity_clips;
     vx_model_digest digest; /* the reference weights': sha256 of the artefact "native" (model.safetensors) */
 } vx_manifest;
 

@@ -58,12 +58,13 @@ static void scratch_destroy(struct scratch *s)
     free(s);
 }
 
-static vx_err scratch_create(const vx_strategy_state *state, int team_size, struct scratch **ret_scratch)
+static vx_err scratch_create(const vx_strategy_state *state, int team_size, struct scratch **ret_scratch,
+                             vx_errinfo *info)
 {
     struct scratch *s = calloc(1, sizeof *s);
     if (!s)
         return VX_ERR_NOMEM;
-    vx_err err = vx_fbank_create(&state->manifest->fbank, state->isa, &s->fbank, NULL);
+    vx_err err = vx_fbank_create(&state->manifest->fbank, state->isa, &s->fbank, info);
     if (err == VX_OK)
         err = vx_team_create(team_size, &s->team);
     if (err == VX_OK) {
@@ -90,7 +91,7 @@ static vx_err take_scratch(vx_strategy_state *state, struct shelf *shelf, struct
         *ret_scratch = s;
         return VX_OK;
     }
-    return scratch_create(state, shelf->team_size, ret_scratch);
+    return scratch_create(state, shelf->team_size, ret_scratch, NULL);
 }
 
 static void give_scratch(vx_strategy_state *state, struct shelf *shelf, struct scratch *s)
@@ -151,11 +152,7 @@ static vx_err native_open(const char *folder, const vx_manifest *manifest, const
     state->kernels = vx_kernels_for(options->isa);
 
     struct scratch *first = NULL;
-    vx_err err = VX_OK;
-    if (options->precision == VX_PRECISION_BF16)
-        err = vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "strategy 'native' computes in f32; bf16 needs jit");
-    if (err == VX_OK)
-        err = choose_gemm(state, options->gemm, info);
+    vx_err err = choose_gemm(state, options->gemm, info);
     /* A library brings threads of its own. */
     state->whole.team_size = state->gemm ? 1 : state->threads;
     state->single.team_size = 1;
@@ -171,7 +168,7 @@ static vx_err native_open(const char *folder, const vx_manifest *manifest, const
     state->max_frames = VX_AUDIO_MAX_SAMPLES / (size_t)manifest->fbank.hop + 1;
     /* The first caller's scratch now, so that what cannot work fails here and not at the first request. */
     if (err == VX_OK)
-        err = scratch_create(state, state->whole.team_size, &first);
+        err = scratch_create(state, state->whole.team_size, &first, info);
     if (err != VX_OK) {
         native_close(state);
         return err;
@@ -241,19 +238,20 @@ struct batch {
     atomic_size_t next;
 };
 
-/* Each member takes the next clip until there is none: clips differ in length, so equal shares would not be fair. */
+/* Each member takes the next clip until there is none: clips differ in length, so equal shares would not be fair. A
+ * member without memory leaves the clips to the others. */
 static void empty_batch(void *arg, int rank)
 {
     (void)rank;
     struct batch *b = arg;
+    struct shelf *shelf = b->state->whole.team_size == 1 ? &b->state->whole : &b->state->single;
     struct scratch *s = NULL;
-    vx_err have = take_scratch(b->state, &b->state->single, &s);
     vx_engine_timing ignored;
+    if (take_scratch(b->state, shelf, &s) != VX_OK)
+        return;
     for (size_t i; (i = atomic_fetch_add(&b->next, 1)) < b->n;)
-        b->errs[i] =
-            have == VX_OK ? run_clip(b->state, s, &b->clips[i], b->raw + i * b->state->net.dim, &ignored) : have;
-    if (s)
-        give_scratch(b->state, &b->state->single, s);
+        b->errs[i] = run_clip(b->state, s, &b->clips[i], b->raw + i * b->state->net.dim, &ignored);
+    give_scratch(b->state, shelf, s);
 }
 
 /* One clip a core beats one clip on all cores: no barriers, and the short layers do not wait for each other. */
@@ -263,6 +261,8 @@ static void native_embed_batch(vx_strategy_state *state, const vx_clip *clips, s
     (void)info;
     struct batch batch = {.state = state, .clips = clips, .n = n, .raw = ret_raw, .errs = ret_errs};
     struct scratch *s = NULL;
+    for (size_t i = 0; i < n; i++)
+        ret_errs[i] = VX_ERR_NOMEM; /* what stays with a clip that no member could take */
     if (n == 1) {
         vx_engine_timing ignored;
         ret_errs[0] = native_embed(state, clips[0].samples, clips[0].n, ret_raw, &ignored, NULL);
@@ -287,6 +287,9 @@ static void native_info(const vx_strategy_state *state, vx_engine_info *ret_info
 const vx_strategy vx_strategy_native = {
     .name = "native",
     .on_cpu_only = true,
+    .in_f32_only = true,
+    .fixed_bytes = (size_t)20 * 1000000,
+    .bytes_per_byte = 1.3, /* the mapped file, and activations as wide as its layers */
     .open = native_open,
     .embed = native_embed,
     .embed_batch = native_embed_batch,

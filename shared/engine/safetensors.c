@@ -41,7 +41,7 @@ static const struct {
     size_t bytes;
 } dtypes[] = {
     {"F32", VX_DTYPE_F32, 4}, {"F16", VX_DTYPE_F16, 2}, {"BF16", VX_DTYPE_BF16, 2}, {"I8", VX_DTYPE_I8, 1},
-    {"U8", VX_DTYPE_U8, 1},   {"I32", VX_DTYPE_I32, 4}, {"I64", VX_DTYPE_I64, 8},
+    {"U8", VX_DTYPE_U8, 1},   {"I16", VX_DTYPE_I16, 2}, {"I32", VX_DTYPE_I32, 4},   {"I64", VX_DTYPE_I64, 8},
 };
 
 static vx_err corrupt(vx_errinfo *info, const char *name, const char *what)

@@ -18,6 +18,7 @@ typedef enum {
     VX_DTYPE_BF16,
     VX_DTYPE_I8,
     VX_DTYPE_U8,
+    VX_DTYPE_I16,
     VX_DTYPE_I32,
     VX_DTYPE_I64
 } vx_dtype;

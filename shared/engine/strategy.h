@@ -12,6 +12,12 @@ typedef struct vx_strategy_state vx_strategy_state;
 typedef struct vx_strategy {
     const char *name; /* also the artefact's name in the manifest */
     bool on_cpu_only; /* else options->device may name another */
+    bool in_f32_only; /* else options->precision may be bf16 */
+    /* Resident memory that an engine adds to the process at most, while it is opened and on clips of up to 10 s: so
+     * much, library included, and so many bytes for each byte of the artefact. A line drawn above what two models took
+     * (docs/measurements.md, "Memory"). */
+    size_t fixed_bytes;
+    double bytes_per_byte;
     /* Opens the artefact. manifest is borrowed and outlives the state. Errors as vx_engine_open. */
     vx_err (*open)(const char *folder, const vx_manifest *manifest, const vx_engine_options *options,
                    vx_strategy_state **ret_state, vx_errinfo *info);

@@ -147,6 +147,22 @@ static void await_failure(service *s)
     expect_text(s, "/health", 503, "startup_state", "FAILED");
 }
 
+/* What each strategy said in the last attempt: the first refused; the last opened, or refused where nothing serves. */
+static void expect_strategies(const json_t *root, const char *first, const char *code, bool serves)
+{
+    const json_t *list = json_object_get(root, "strategies");
+    const size_t n = json_array_size(list);
+    const json_t *refused = json_array_get(list, 0), *last = json_array_get(list, n - 1);
+    assert_true(n >= 1);
+    assert_string_equal(text(refused, "strategy"), first);
+    assert_string_equal(text(refused, "code"), code);
+    assert_true(json_is_false(json_object_get(refused, "opened")) && text(refused, "reason")[0]);
+    assert_string_equal(text(last, "strategy"), "native");
+    assert_int_equal(json_is_true(json_object_get(last, "opened")), serves);
+    assert_int_equal(json_is_null(json_object_get(last, "code")), serves);
+    assert_int_equal(text(last, "reason")[0] == '\0', serves);
+}
+
 /* Every attempt and its reason. */
 static void expect_diagnostics(const service *s, const char *code, const char *says)
 {
@@ -163,6 +179,11 @@ static void expect_diagnostics(const service *s, const char *code, const char *s
         if (strncmp(reason, code, strlen(code)) != 0 || !strstr(reason, says))
             fail_msg("'%s' does not say %s, '%s'", reason, code, says);
     }
+    /* A manifest that cannot be read names no strategy. */
+    if (strstr(text(json_array_get(history, 4), "reason"), MODEL_MANIFEST))
+        assert_int_equal(json_array_size(json_object_get(root, "strategies")), 0);
+    else if (code[0])
+        expect_strategies(root, "native", code, false);
     json_decref(root);
 }
 
@@ -339,7 +360,11 @@ static void a_strategy_that_is_not_there_is_replaced_and_told(void **state)
             const json_t *engine = json_object_get(root, "engine");
             assert_true(json_is_true(json_object_get(engine, "degraded")));
             assert_string_equal(text(engine, "strategy"), "native");
+            assert_string_equal(text(engine, "device"), "cpu");
+            assert_string_equal(text(engine, "precision"), "f32");
             assert_non_null(strstr(text(engine, "reason"), quoted));
+            if (k == 1)
+                expect_strategies(root, strategies[i], i == 1 ? "bad_setting" : "model_missing", true);
             json_decref(root);
         }
         http_reply reply = http_post(s->port, EMBEDDING, body);
@@ -352,6 +377,51 @@ static void a_strategy_that_is_not_there_is_replaced_and_told(void **state)
         assert_true(service_says(s, "\"severity\":\"WARNING\""));
         assert_int_equal(service_stop(s), 0);
     }
+    free(body);
+}
+
+/* The folder's fastest artefact is damaged, or the setting asks for what the machine lacks: the next one serves. */
+static void what_cannot_be_opened_is_told_and_the_next_serves(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *setting, *first, *code, *says;
+    } rows[] = {
+        {NULL, "jit", "model_missing", "/gone.pt"},
+        {"ECAPA_DEVICE=cuda", "jit", "model_missing", "/gone.pt"},
+        {"VOXLOCK_PRECISION=bf16", "jit", "model_missing", "/gone.pt"},
+        {"VOXLOCK_GEMM=onednn", "jit", "model_missing", "/gone.pt"},
+    };
+    char folder[96], *body = clip_file_json("reader1_a.flac", "");
+    model_copy copy = model_copy_of(STARTER);
+    json_t *manifest = model_copy_manifest(&copy);
+    json_object_set_new(json_object_get(manifest, "artefacts"), "jit",
+                        json_pack("{s:s, s:i, s:s, s:f, s:f}", "file", "gone.pt", "bytes", 5, "sha256",
+                                  "0000000000000000000000000000000000000000000000000000000000000000", "cosine_min", 1.0,
+                                  "inference_ms", 4.5));
+    model_copy_set_manifest(&copy, manifest);
+    snprintf(folder, sizeof folder, "ECAPA_CACHE_DIR=%s", copy.path);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *const settings[] = {folder, rows[i].setting, NULL};
+        service *s = service_start_ready(settings);
+        await_state(s, "DEGRADED");
+        json_t *root = get_json(s, "/startup-diagnostics", 200);
+        const json_t *engine = json_object_get(root, "engine");
+        assert_non_null(strstr(text(engine, "reason"), rows[i].says));
+        assert_string_equal(text(engine, "device"), "cpu");
+        expect_strategies(root, rows[i].first, rows[i].code, true);
+        const json_t *history = json_object_get(root, "history");
+        assert_string_equal(text(json_array_get(history, 2), "reason"), text(engine, "reason"));
+        json_decref(root);
+        if (!rows[i].setting) {
+            http_reply reply = http_post(s->port, EMBEDDING, body);
+            expect_right_vector(&reply, "reader1_a.flac");
+            http_reply_done(&reply);
+        }
+        assert_int_equal(service_stop(s), 0);
+        service_check_log(s);
+    }
+    model_copy_done(&copy);
     free(body);
 }
 
@@ -377,6 +447,7 @@ int main(void)
         cmocka_unit_test_teardown(while_it_retries_the_deadline_and_signals_count, service_reap),
         cmocka_unit_test_teardown(who_waits_for_the_model_hears_of_the_end, service_reap),
         cmocka_unit_test_teardown(a_strategy_that_is_not_there_is_replaced_and_told, service_reap),
+        cmocka_unit_test_teardown(what_cannot_be_opened_is_told_and_the_next_serves, service_reap),
         cmocka_unit_test_teardown(diagnostics_survive_any_name_of_a_folder, service_reap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

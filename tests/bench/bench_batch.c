@@ -1,8 +1,10 @@
-/* bench_batch.c - what running several clips in one pass could gain: the network's time a frame, short to long, and
- * how it divides into matrix products, packing and the rest. One thread, the best kernels of this machine.
+/* bench_batch.c - what several clips at once gain. First through the engine: a batch, which gives each core a clip of its
+ * own, against one clip after the other on all cores. Then what one pass over several clips could gain: the network's time
+ * a frame, short to long, and how it divides into matrix products, packing and the rest, on one thread. The best kernels
+ * of this machine.
  * Usage:  bench_batch [NAME=FOLDER...], in the repository root; without, the starter model and what tests/bench/run.sh
  *         made
- * Owns:   one table on stdout and build/bench/batch.json. Does not: judge; docs/measurements.md draws the conclusion.
+ * Owns:   two tables on stdout and build/bench/batch.json. Does not: judge; docs/measurements.md draws the conclusion.
  *
  * A batch of k clips of n frames is at best one pass over k * n frames: the weights are read once instead of k times,
  * and the edges of tiles are met once. So a longer clip shows the most that a batch could gain, without one being built.
@@ -15,9 +17,11 @@
 
 #include "shared/base/arena.h"
 #include "shared/base/clock.h"
+#include "shared/base/cpu.h"
 #include "shared/base/file.h"
 #include "shared/base/json.h"
 #include "shared/engine/ecapa.h"
+#include "shared/engine/engine.h"
 #include "tests/support/stats.h"
 
 enum { BANDS = 80, ROUNDS = 11, WARM_UP = 2, MAX_FRAMES = 3001 };
@@ -156,6 +160,69 @@ static void report(const char *name, const times t[N_LENGTHS], json_t *rows)
     }
 }
 
+/* ---- through the engine ----------------------------------------------------------------------------------------- */
+
+enum { CLIPS = 16, CLIP_SAMPLES = 48000 };
+
+/* A round of one after the other, and a round of all at once. */
+static vx_err both_ways(vx_engine *engine, const vx_clip *clips, double *ret_single_ms, double *ret_batch_ms,
+                        vx_errinfo *info)
+{
+    vx_embedding embeddings[CLIPS];
+    vx_err errs[CLIPS], err = VX_OK;
+    uint64_t start = vx_now_ns();
+    for (int i = 0; i < CLIPS && !err; i++)
+        err = vx_engine_embed(engine, clips[i].samples, clips[i].n, &embeddings[i], NULL, info);
+    *ret_single_ms = vx_ms_since(start) / CLIPS;
+    start = vx_now_ns();
+    if (!err)
+        err = vx_engine_embed_batch(engine, clips, CLIPS, embeddings, errs, info);
+    *ret_batch_ms = vx_ms_since(start) / CLIPS;
+    for (int i = 0; i < CLIPS && !err; i++)
+        err = errs[i];
+    return err;
+}
+
+static vx_err measure_engine(const char *name, const char *folder, json_t *rows, vx_errinfo *info)
+{
+    static float samples[CLIP_SAMPLES + CLIPS];
+    double single[ROUNDS], batch[ROUNDS];
+    vx_clip clips[CLIPS];
+    uint64_t seed = 2;
+    vx_engine *engine = NULL;
+    vx_engine_options options = vx_engine_options_default();
+    options.strategy = "native";
+    options.threads = vx_cpu_count();
+    for (int i = 0; i < CLIP_SAMPLES + CLIPS; i++)
+        samples[i] = (float)(stats_random(&seed) >> 40) / (float)(1 << 25);
+    for (int i = 0; i < CLIPS; i++)
+        clips[i] = (vx_clip){samples + i, CLIP_SAMPLES};
+    vx_err err = vx_engine_open(folder, &options, &engine, info);
+    for (int round = -WARM_UP; !err && round < ROUNDS; round++)
+        err = both_ways(engine, clips, &single[round < 0 ? 0 : round], &batch[round < 0 ? 0 : round], info);
+    vx_engine_close(engine);
+    if (err)
+        return err;
+    const spread s = stats_spread(single, ROUNDS), b = stats_spread(batch, ROUNDS);
+    printf("%-8s %7d %14.2f  %6.2f .. %-8.2f %12.2f  %6.2f .. %-8.2f %9.2f\n", name, options.threads, s.median, s.p10,
+           s.p90, b.median, b.p10, b.p90, s.median / b.median);
+    json_array_append_new(rows, json_pack("{s:s, s:i, s:i, s:f, s:f, s:f}", "model", name, "threads", options.threads,
+                                          "clips", CLIPS, "single_ms_per_clip", s.median, "batch_ms_per_clip", b.median,
+                                          "batch_times_faster", s.median / b.median));
+    return VX_OK;
+}
+
+static int run_engine(const char *name, const char *folder, json_t *rows)
+{
+    vx_errinfo info = {0};
+    const vx_err err = measure_engine(name, folder, rows, &info);
+    if (err)
+        fprintf(stderr, "bench_batch: %s: %s\n", folder, vx_errinfo_text(&info, err));
+    return err ? -1 : 0;
+}
+
+/* ---- both tables ------------------------------------------------------------------------------------------------ */
+
 static int run(const char *name, const char *folder, json_t *rows)
 {
     static times t[N_LENGTHS];
@@ -183,30 +250,42 @@ static int write_json(json_t *rows)
     return -1;
 }
 
-int main(int argc, char **argv)
+/* Every model of the command line, or the usual ones. */
+static int for_each_model(int argc, char **argv, int (*fn)(const char *name, const char *folder, json_t *rows),
+                          json_t *rows)
 {
     static const char *const usual[][2] = {{"starter", "models/starter"}, {"20.8M", "build/bench/model-20.8M"}};
-    json_t *rows = json_array();
     int status = 0;
-    printf("%-8s %7s %8s %10s  %-18s %9s %12s %10s %9s %6s\n", "model", "seconds", "frames", "network ms",
-           "10 % .. 90 %", "us/frame", "x us at 3 s", "products %", "packing %", "rest %");
     for (int i = 1; i < argc && status == 0; i++) {
-        char *folder = strchr(argv[i], '=');
-        if (!folder) {
+        char name[64];
+        const char *folder = strchr(argv[i], '=');
+        if (!folder || folder - argv[i] >= (long)sizeof name) {
             fputs("usage: bench_batch [NAME=FOLDER...]\n", stderr);
-            status = -1;
-            break;
+            return -1;
         }
-        *folder++ = '\0';
-        status = run(argv[i], folder, rows);
+        snprintf(name, sizeof name, "%.*s", (int)(folder - argv[i]), argv[i]);
+        status = fn(name, folder + 1, rows);
     }
     for (size_t i = 0; argc == 1 && i < sizeof usual / sizeof *usual && status == 0; i++) {
         struct stat there;
         if (stat(usual[i][1], &there) == 0)
-            status = run(usual[i][0], usual[i][1], rows);
+            status = fn(usual[i][0], usual[i][1], rows);
         else
             printf("%-8s not made yet: tests/bench/run.sh makes it\n", usual[i][0]);
     }
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    json_t *rows = json_array();
+    printf("%-8s %7s %14s  %-18s %12s  %-18s %9s\n", "model", "threads", "single ms/clip", "10 % .. 90 %",
+           "batch ms/clip", "10 % .. 90 %", "x faster");
+    int status = for_each_model(argc, argv, run_engine, rows);
+    printf("\n%-8s %7s %8s %10s  %-18s %9s %12s %10s %9s %6s\n", "model", "seconds", "frames", "network ms",
+           "10 % .. 90 %", "us/frame", "x us at 3 s", "products %", "packing %", "rest %");
+    if (status == 0)
+        status = for_each_model(argc, argv, run, rows);
     if (status == 0)
         status = write_json(rows);
     json_decref(rows);

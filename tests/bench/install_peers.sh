@@ -5,8 +5,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-onnxruntime=1.30.0
 scripts/setup.sh bench
-mkdir -p build/bench
-# Its install script would only fetch CUDA libraries.
-npm install --prefix build/bench --no-save --no-audit --no-fund --ignore-scripts "onnxruntime-node@$onnxruntime"
+scripts/onnxruntime_node.sh

@@ -1,4 +1,4 @@
-// onnx_peer.mjs - ONNX Runtime as a contender of bench_engine.c: the network of export_peers.py, features to embedding.
+// onnx_peer.mjs - ONNX Runtime as a contender of bench_engine.c: the network of bake.py, features to embedding.
 // Usage:  node onnx_peer.mjs NODE_MODULES PEERS_FOLDER THREADS
 // Answers the lines that bench_engine.c describes. Does not: decode, or compute features (it reads them).
 import { createRequire } from 'node:module';
@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { resolve, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
+process.env.ORT_DISABLE_TELEMETRY = '1'; // read when the library is loaded
 const BANDS = 80;
 const [modules, peers, threads] = process.argv.slice(2);
 const require = createRequire(join(resolve(modules), 'x.js'));

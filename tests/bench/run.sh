@@ -17,7 +17,7 @@ for argument; do
 done
 [ ${#sections[@]} -gt 0 ] || sections=(engine kernels start http load)
 
-build=${BUILD:-build/release} out=build/bench status=0
+build=${BUILD:-build/release} out=build/bench modules=build/node/node_modules status=0
 models=(starter 20.8M)
 rounds=0 http_s=3 long_s=10 starts=11 load_s=3 soak_s=600
 [ "$quick" = no ] || { rounds=2 http_s=1 long_s=3 starts=2 load_s=1 soak_s=10; }
@@ -73,13 +73,13 @@ prepare() {
     fi
     "$build/tools/contender" clips "$out/clips" || exit 1
     for model in "${models[@]}"; do
-        [ -z "$python" ] || [ -e "$out/peers-$model/ecapa_model.onnx" ] ||
-            must "$python" -W ignore models/export_peers.py "$(folder_of "$model")" "$out/peers-$model" >/dev/null 2>&1
+        [ -z "$python" ] || [ -e "$out/peers-$model/.optimization_manifest.json" ] ||
+            must "$python" models/bake.py "$(folder_of "$model")" "$out/peers-$model" --program "$build/voxlock-cloud" >/dev/null
     done
     onnx=no
-    [ -d "$out/node_modules/onnxruntime-node" ] && command -v node >/dev/null && onnx=yes
-    for plugin in onednn blas; do
-        [ -e "$build/vx_gemm_$plugin.so" ] || echo "peer      voxlock with $plugin: not installed (make plugins builds it where the library is)"
+    [ -d "$modules/onnxruntime-node" ] && command -v node >/dev/null && onnx=yes
+    for plugin in gemm_onednn gemm_blas network_torch network_onnx; do
+        [ -e "$build/vx_$plugin.so" ] || echo "peer      voxlock with ${plugin#*_}: not installed (make plugins builds it where the library is)"
     done
     [ -n "$python" ] || echo "peer      libtorch: not installed (tests/bench/install_peers.sh)"
     [ "$onnx" = yes ] || echo "peer      ONNX Runtime: not installed (tests/bench/install_peers.sh)"
@@ -90,7 +90,9 @@ prepare() {
 # OpenMP and OpenBLAS read their thread counts from the environment only: without it "one thread" uses every core.
 pinned() { echo "exec env OMP_NUM_THREADS=$1 OPENBLAS_NUM_THREADS=$1"; }
 torch_command() { echo "$(pinned "$2") $python models/peer_torch.py $out/peers-$1 $2"; }
-onnx_command() { echo "$(pinned "$2") node tests/bench/onnx_peer.mjs $out/node_modules $out/peers-$1 $2"; }
+# voxlock with somebody else's library for the network: model, threads, strategy, precision.
+hosted_command() { echo "$(pinned "$2") $build/tools/contender serve $out/peers-$1 auto $2 --strategy $3 --precision $4"; }
+onnx_command() { echo "$(pinned "$2") node tests/bench/onnx_peer.mjs $modules $out/peers-$1 $2"; }
 
 # ---- a: engine ------------------------------------------------------------------------------------------------------
 engine() {
@@ -98,11 +100,17 @@ engine() {
     local parts=() model threads rows
     for model in "${models[@]}"; do
         for threads in 1 2; do
-            rows=("voxlock simd=$(pinned "$threads") $build/tools/contender serve $(folder_of "$model") simd $threads")
+            rows=("voxlock simd=$(pinned "$threads") $build/tools/contender serve $(folder_of "$model") simd $threads --strategy native")
             for plugin in onednn blas; do
                 [ -e "$build/vx_gemm_$plugin.so" ] &&
-                    rows+=("voxlock $plugin=$(pinned "$threads") $build/tools/contender serve $(folder_of "$model") $plugin $threads")
+                    rows+=("voxlock $plugin=$(pinned "$threads") $build/tools/contender serve $(folder_of "$model") $plugin $threads --strategy native")
             done
+            # The network by other libraries inside our engine needs what bake made.
+            if [ -e "$out/peers-$model/.optimization_manifest.json" ]; then
+                [ -e "$build/vx_network_torch.so" ] && rows+=("voxlock jit f32=$(hosted_command "$model" "$threads" jit f32)"
+                    "voxlock jit bf16=$(hosted_command "$model" "$threads" jit bf16)")
+                [ -e "$build/vx_network_onnx.so" ] && rows+=("voxlock onnx=$(hosted_command "$model" "$threads" onnx f32)")
+            fi
             [ -n "$python" ] && rows+=("libtorch f32=$(torch_command "$model" "$threads")"
                 "libtorch bf16=$(torch_command "$model" "$threads") --bf16")
             [ "$onnx" = yes ] && rows+=("ONNX Runtime=$(onnx_command "$model" "$threads")")

@@ -1,5 +1,4 @@
 /* test_cli.c - the program voxlock as a user runs it: what it prints where, and how it ends, as docs/cli.md says. */
-#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <spawn.h>
@@ -17,107 +16,21 @@
 #include <jansson.h>
 
 #include "shared/base/file.h"
+#include "tests/support/cli.h"
 #include "tests/support/clip.h"
 #include "tests/support/npy.h"
 
-#define PROGRAM VX_BUILD_DIR "/voxlock"
-#define AUDIO   "tests/data/audio/"
+#define AUDIO "tests/data/audio/"
 
-enum { OK = 0, FAILED = 1, USAGE = 2, BAD_AUDIO = 3, BAD_MODEL = 4, BAD_FILE = 5, MAX_ARGS = 12 };
+enum { MAX_ARGS = 12 };
 
 #if defined(__APPLE__)
 extern char **environ; /* no header declares it there */
 #endif
 
 typedef struct {
-    int status; /* of its end; 128 and the signal's number after a signal */
-    vx_buf out, err;
-} result;
-
-typedef struct {
     char folder[64]; /* for files that a test makes */
 } fixture;
-
-static void result_done(result *r)
-{
-    vx_buf_done(&r->out);
-    vx_buf_done(&r->err);
-}
-
-static vx_buf read_all(FILE *file)
-{
-    vx_buf all = {0};
-    char piece[4096];
-    size_t n;
-    rewind(file);
-    while ((n = fread(piece, 1, sizeof piece, file)) > 0)
-        assert_int_equal(vx_buf_append(&all, piece, n), VX_OK);
-    assert_int_equal(vx_buf_reserve(&all, 1), VX_OK);
-    all.data[all.len] = '\0';
-    fclose(file);
-    return all;
-}
-
-/* Runs voxlock with the starter model. input: file for its standard input; out_path: instead of a file that is read.
- * env: one more entry of its environment. Each may be NULL. */
-static result run_full(const char *const args[], const char *env, const char *input, const char *out_path)
-{
-    const char *argv[MAX_ARGS + 2] = {PROGRAM};
-    const char *envp[512];
-    size_t n = 0;
-    for (int i = 0; args[i] && i < MAX_ARGS; i++)
-        argv[i + 1] = args[i];
-    for (char **entry = environ; *entry && n < 500; entry++) {
-        if (strncmp(*entry, "VOXLOCK_", 8) != 0 && strncmp(*entry, "ECAPA_", 6) != 0)
-            envp[n++] = *entry;
-    }
-    if (!env || strncmp(env, "ECAPA_CACHE_DIR=", 16) != 0)
-        envp[n++] = "ECAPA_CACHE_DIR=models/starter";
-    if (env)
-        envp[n++] = env;
-    envp[n] = NULL;
-    FILE *out = tmpfile(), *err = tmpfile();
-    assert_true(out && err);
-    posix_spawn_file_actions_t actions;
-    pid_t pid;
-    int status;
-    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, input ? input : "/dev/null", O_RDONLY, 0);
-    if (out_path)
-        posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out_path, O_WRONLY, 0);
-    else
-        posix_spawn_file_actions_adddup2(&actions, fileno(out), STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, fileno(err), STDERR_FILENO);
-    assert_int_equal(posix_spawn(&pid, PROGRAM, &actions, NULL, (char **)argv, (char **)envp), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    result r = {.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status)};
-    r.out = read_all(out);
-    r.err = read_all(err);
-    if (strstr((const char *)r.err.data, "Sanitizer:") || strstr((const char *)r.err.data, "runtime error:"))
-        fail_msg("%s", (const char *)r.err.data);
-    return r;
-}
-
-static result run(const char *const args[])
-{
-    return run_full(args, NULL, NULL, NULL);
-}
-
-#define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-static const char *text(const vx_buf *buf)
-{
-    return (const char *)buf->data;
-}
-
-static size_t count_lines(const vx_buf *buf)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < buf->len; i++)
-        n += buf->data[i] == '\n';
-    return n;
-}
 
 static void expected_of(const char *name, float ret_values[CLIP_DIM])
 {
@@ -199,23 +112,23 @@ static void embed_prints_a_line_of_json_for_each_file(void **state)
         snprintf(paths[i], sizeof paths[i], AUDIO "%s", names[i]);
         args[i + 2] = paths[i];
     }
-    result r = run(args);
-    assert_int_equal(r.status, OK);
+    cli_result r = cli_run(args);
+    assert_int_equal(r.status, CLI_OK);
     assert_int_equal(r.err.len, 0);
-    const char *rest = text(&r.out);
+    const char *rest = cli_text(&r.out);
     for (size_t i = 0; i < 6; i++)
         check_line(next_line(&rest), paths[i], names[i]);
     assert_string_equal(rest, "");
-    result_done(&r);
+    cli_result_done(&r);
 }
 
 static void a_file_that_fails_does_not_stop_the_others(void **state)
 {
     const fixture *f = *state;
     const char *bad = make_file(f, "notes.txt", "not audio at all", 16);
-    result r = run(ARGS("embed", AUDIO "reader1_a.flac", bad, AUDIO "reader1_b.flac", "--json"));
-    assert_int_equal(r.status, BAD_AUDIO);
-    const char *rest = text(&r.out);
+    cli_result r = cli_run(CLI_ARGS("embed", AUDIO "reader1_a.flac", bad, AUDIO "reader1_b.flac", "--json"));
+    assert_int_equal(r.status, CLI_BAD_AUDIO);
+    const char *rest = cli_text(&r.out);
     check_line(next_line(&rest), AUDIO "reader1_a.flac", "reader1_a.flac");
     json_t *line = next_line(&rest);
     assert_string_equal(json_string_value(json_object_get(line, "file")), bad);
@@ -223,49 +136,50 @@ static void a_file_that_fails_does_not_stop_the_others(void **state)
     assert_true(strlen(json_string_value(json_object_get(line, "error"))) > 10);
     json_decref(line);
     check_line(next_line(&rest), AUDIO "reader1_b.flac", "reader1_b.flac");
-    assert_int_equal(count_lines(&r.err), 1);
-    assert_non_null(strstr(text(&r.err), bad));
-    result_done(&r);
+    assert_int_equal(cli_count_lines(&r.err), 1);
+    assert_non_null(strstr(cli_text(&r.err), bad));
+    cli_result_done(&r);
 
     /* Of several failures the last one decides. */
-    r = run(ARGS("embed", bad, "/nonexistent.wav"));
-    assert_int_equal(r.status, BAD_FILE);
-    assert_int_equal(count_lines(&r.err), 2);
-    result_done(&r);
-    r = run(ARGS("embed", "/nonexistent.wav", bad));
-    assert_int_equal(r.status, BAD_AUDIO);
-    result_done(&r);
+    r = cli_run(CLI_ARGS("embed", bad, "/nonexistent.wav"));
+    assert_int_equal(r.status, CLI_BAD_FILE);
+    assert_int_equal(cli_count_lines(&r.err), 2);
+    cli_result_done(&r);
+    r = cli_run(CLI_ARGS("embed", "/nonexistent.wav", bad));
+    assert_int_equal(r.status, CLI_BAD_AUDIO);
+    cli_result_done(&r);
 }
 
 static void embed_reads_standard_input(void **state)
 {
     (void)state;
-    result r = run_full(ARGS("embed", "--json", "-"), NULL, AUDIO "reader2_a.flac", NULL);
-    const char *rest = text(&r.out);
-    assert_int_equal(r.status, OK);
+    cli_result r = cli_run_with(CLI_ARGS("embed", "--json", "-"), NULL, AUDIO "reader2_a.flac", NULL);
+    const char *rest = cli_text(&r.out);
+    assert_int_equal(r.status, CLI_OK);
     check_line(next_line(&rest), "-", "reader2_a.flac");
-    result_done(&r);
-    r = run(ARGS("embed", "-")); /* from /dev/null */
-    assert_int_equal(r.status, BAD_AUDIO);
-    result_done(&r);
+    cli_result_done(&r);
+    r = cli_run(CLI_ARGS("embed", "-")); /* from /dev/null */
+    assert_int_equal(r.status, CLI_BAD_AUDIO);
+    cli_result_done(&r);
 }
 
 static void embed_tells_a_person_what_it_found(void **state)
 {
     (void)state;
-    result r = run(ARGS("embed", AUDIO "reader1_a.flac"));
-    assert_int_equal(r.status, OK);
-    assert_int_equal(count_lines(&r.out), 1);
-    assert_non_null(strstr(text(&r.out), "reader1_a.flac: 192 numbers from 3.5"));
-    result_done(&r);
+    cli_result r = cli_run(CLI_ARGS("embed", AUDIO "reader1_a.flac"));
+    assert_int_equal(r.status, CLI_OK);
+    assert_int_equal(cli_count_lines(&r.out), 1);
+    assert_non_null(strstr(cli_text(&r.out), "reader1_a.flac: 192 numbers from 3.5"));
+    cli_result_done(&r);
 }
 
 static void npy_is_an_array_that_numpy_reads(void **state)
 {
     const fixture *f = *state;
     static const char *const names[] = {"reader1_a.flac", "reader3_b.flac", "reader4_a.flac"};
-    result r = run(ARGS("embed", AUDIO "reader1_a.flac", AUDIO "reader3_b.flac", AUDIO "reader4_a.flac", "--npy"));
-    assert_int_equal(r.status, OK);
+    cli_result r =
+        cli_run(CLI_ARGS("embed", AUDIO "reader1_a.flac", AUDIO "reader3_b.flac", AUDIO "reader4_a.flac", "--npy"));
+    assert_int_equal(r.status, CLI_OK);
     assert_int_equal(r.out.len, 128 + 3 * CLIP_DIM * sizeof(float));
     assert_memory_equal(r.out.data,
                         "\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (3, 192), }", 67);
@@ -281,14 +195,14 @@ static void npy_is_an_array_that_numpy_reads(void **state)
         assert_memory_equal(array.data + i * CLIP_DIM, expected, sizeof expected);
     }
     npy_done(&array);
-    result_done(&r);
+    cli_result_done(&r);
 
     /* All or nothing. */
-    r = run(ARGS("embed", "--npy", AUDIO "reader1_a.flac", AUDIO "README.md", AUDIO "reader1_b.flac"));
-    assert_int_equal(r.status, BAD_AUDIO);
+    r = cli_run(CLI_ARGS("embed", "--npy", AUDIO "reader1_a.flac", AUDIO "README.md", AUDIO "reader1_b.flac"));
+    assert_int_equal(r.status, CLI_BAD_AUDIO);
     assert_int_equal(r.out.len, 0);
-    assert_int_equal(count_lines(&r.err), 1);
-    result_done(&r);
+    assert_int_equal(cli_count_lines(&r.err), 1);
+    cli_result_done(&r);
 }
 
 /* ---- compare ---------------------------------------------------------------------------------------------------- */
@@ -312,9 +226,9 @@ static void compare_says_how_alike_two_voices_are(void **state)
         expected_of(cases[i].b, vb);
         snprintf(a, sizeof a, AUDIO "%s", cases[i].a);
         snprintf(b, sizeof b, AUDIO "%s", cases[i].b);
-        result r = run(ARGS("compare", a, b, "--json"));
-        assert_int_equal(r.status, OK); /* also when they differ */
-        const char *rest = text(&r.out);
+        cli_result r = cli_run(CLI_ARGS("compare", a, b, "--json"));
+        assert_int_equal(r.status, CLI_OK); /* also when they differ */
+        const char *rest = cli_text(&r.out);
         json_t *root = next_line(&rest);
         assert_string_equal(rest, "");
         const double cosine = json_number_value(json_object_get(root, "similarity"));
@@ -325,14 +239,14 @@ static void compare_says_how_alike_two_voices_are(void **state)
         assert_int_equal(cosine >= threshold, cases[i].same);
         assert_true(probability > 0 && probability < 1);
         json_decref(root);
-        result_done(&r);
+        cli_result_done(&r);
 
-        r = run(ARGS("compare", a, b));
-        assert_int_equal(r.status, OK);
+        r = cli_run(CLI_ARGS("compare", a, b));
+        assert_int_equal(r.status, CLI_OK);
         snprintf(similarity, sizeof similarity, "similarity %.3f: ", cosine);
-        assert_int_equal(strncmp(text(&r.out), similarity, strlen(similarity)), 0);
-        assert_non_null(strstr(text(&r.out), cases[i].same ? "same speaker" : "different speakers"));
-        result_done(&r);
+        assert_int_equal(strncmp(cli_text(&r.out), similarity, strlen(similarity)), 0);
+        assert_non_null(strstr(cli_text(&r.out), cases[i].same ? "same speaker" : "different speakers"));
+        cli_result_done(&r);
     }
 }
 
@@ -350,11 +264,12 @@ static void check_failures(const failure *cases, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const char *const args[] = {cases[i].args[0], cases[i].args[1], cases[i].args[2], cases[i].args[3], NULL};
-        result r = run_full(args, cases[i].env, NULL, NULL);
-        if (r.status != cases[i].status || r.out.len > 0 || count_lines(&r.err) != 1 ||
-            strncmp(text(&r.err), "voxlock: ", 9) != 0 || !strstr(text(&r.err), cases[i].says))
-            fail_msg("%s: status %d, %zu bytes of output, said: %s", cases[i].what, r.status, r.out.len, text(&r.err));
-        result_done(&r);
+        cli_result r = cli_run_with(args, cases[i].env, NULL, NULL);
+        if (r.status != cases[i].status || r.out.len > 0 || cli_count_lines(&r.err) != 1 ||
+            strncmp(cli_text(&r.err), "voxlock: ", 9) != 0 || !strstr(cli_text(&r.err), cases[i].says))
+            fail_msg("%s: status %d, %zu bytes of output, said: %s", cases[i].what, r.status, r.out.len,
+                     cli_text(&r.err));
+        cli_result_done(&r);
     }
 }
 
@@ -362,26 +277,30 @@ static void mistakes_of_usage_end_with_2(void **state)
 {
     (void)state;
     static const failure cases[] = {
-        {"unknown command", {"enbed", "x.wav"}, NULL, USAGE, "enbed"},
-        {"no file", {"embed"}, NULL, USAGE, "embed FILE"},
-        {"one file for compare", {"compare", "a.wav"}, NULL, USAGE, "compare FILE FILE"},
-        {"three files for compare", {"compare", "a", "b", "c"}, NULL, USAGE, "compare FILE FILE"},
-        {"unknown switch", {"embed", "--yaml", "x.wav"}, NULL, USAGE, "--yaml"},
-        {"switch of another command", {"compare", "--npy", "a", "b"}, NULL, USAGE, "--npy"},
-        {"both forms", {"embed", "--json", "--npy", "x.wav"}, NULL, USAGE, "--json or --npy"},
-        {"bad value", {"embed", "x.wav"}, "VOXLOCK_THREADS=lots", USAGE, "VOXLOCK_THREADS"},
-        {"bad flag value", {"embed", "--threads=-1", "x.wav"}, NULL, USAGE, "threads"},
-        {"unknown setting", {"embed", "x.wav"}, "VOXLOCK_TREADS=1", USAGE, "VOXLOCK_TREADS"},
-        {"unknown strategy", {"embed", "x.wav"}, "ECAPA_PREFERRED_STRATEGY=hope", USAGE, "ECAPA_PREFERRED_STRATEGY"},
-        {"no such instructions", {"embed", "x.wav"}, "VOXLOCK_ISA=neon512", USAGE, "VOXLOCK_ISA"},
-        {"no config file", {"embed", "x.wav"}, "VOXLOCK_CONFIG=/nonexistent.conf", USAGE, "/nonexistent.conf"},
+        {"unknown command", {"enbed", "x.wav"}, NULL, CLI_USAGE, "enbed"},
+        {"no file", {"embed"}, NULL, CLI_USAGE, "embed FILE"},
+        {"one file for compare", {"compare", "a.wav"}, NULL, CLI_USAGE, "compare FILE FILE"},
+        {"three files for compare", {"compare", "a", "b", "c"}, NULL, CLI_USAGE, "compare FILE FILE"},
+        {"unknown switch", {"embed", "--yaml", "x.wav"}, NULL, CLI_USAGE, "--yaml"},
+        {"switch of another command", {"compare", "--npy", "a", "b"}, NULL, CLI_USAGE, "--npy"},
+        {"both forms", {"embed", "--json", "--npy", "x.wav"}, NULL, CLI_USAGE, "--json or --npy"},
+        {"bad value", {"embed", "x.wav"}, "VOXLOCK_THREADS=lots", CLI_USAGE, "VOXLOCK_THREADS"},
+        {"bad flag value", {"embed", "--threads=-1", "x.wav"}, NULL, CLI_USAGE, "threads"},
+        {"unknown setting", {"embed", "x.wav"}, "VOXLOCK_TREADS=1", CLI_USAGE, "VOXLOCK_TREADS"},
+        {"unknown strategy",
+         {"embed", "x.wav"},
+         "ECAPA_PREFERRED_STRATEGY=hope",
+         CLI_USAGE,
+         "ECAPA_PREFERRED_STRATEGY"},
+        {"no such instructions", {"embed", "x.wav"}, "VOXLOCK_ISA=neon512", CLI_USAGE, "VOXLOCK_ISA"},
+        {"no config file", {"embed", "x.wav"}, "VOXLOCK_CONFIG=/nonexistent.conf", CLI_USAGE, "/nonexistent.conf"},
     };
     check_failures(cases, sizeof cases / sizeof *cases);
-    result r = run((const char *const[]){NULL});
-    assert_int_equal(r.status, USAGE);
+    cli_result r = cli_run((const char *const[]){NULL});
+    assert_int_equal(r.status, CLI_USAGE);
     assert_int_equal(r.out.len, 0);
-    assert_non_null(strstr(text(&r.err), "usage: voxlock"));
-    result_done(&r);
+    assert_non_null(strstr(cli_text(&r.err), "usage: voxlock"));
+    cli_result_done(&r);
 }
 
 static void files_and_models_that_fail_have_codes_of_their_own(void **state)
@@ -412,26 +331,26 @@ static void files_and_models_that_fail_have_codes_of_their_own(void **state)
     vx_buf_done(&good);
 
     const failure cases[] = {
-        {"empty file", {"embed", empty}, NULL, BAD_AUDIO, "empty.wav"},
-        {"cut off", {"embed", cut}, NULL, BAD_AUDIO, "cut.flac"},
-        {"cut header", {"embed", blip}, NULL, BAD_AUDIO, "blip.wav"},
-        {"silence", {"embed", still}, NULL, BAD_AUDIO, "silent"},
-        {"no audio", {"embed", "Makefile"}, NULL, BAD_AUDIO, "Makefile"},
-        {"second of compare", {"compare", AUDIO "reader1_a.flac", cut}, NULL, BAD_AUDIO, "cut.flac"},
+        {"empty file", {"embed", empty}, NULL, CLI_BAD_AUDIO, "empty.wav"},
+        {"cut off", {"embed", cut}, NULL, CLI_BAD_AUDIO, "cut.flac"},
+        {"cut header", {"embed", blip}, NULL, CLI_BAD_AUDIO, "blip.wav"},
+        {"silence", {"embed", still}, NULL, CLI_BAD_AUDIO, "silent"},
+        {"no audio", {"embed", "Makefile"}, NULL, CLI_BAD_AUDIO, "Makefile"},
+        {"second of compare", {"compare", AUDIO "reader1_a.flac", cut}, NULL, CLI_BAD_AUDIO, "cut.flac"},
         {"no model folder",
          {"embed", AUDIO "reader1_a.flac"},
          "ECAPA_CACHE_DIR=/nonexistent",
-         BAD_MODEL,
+         CLI_BAD_MODEL,
          "/nonexistent"},
-        {"no model in the folder", {"embed", AUDIO "reader1_a.flac"}, "ECAPA_CACHE_DIR=docs", BAD_MODEL, "docs"},
+        {"no model in the folder", {"embed", AUDIO "reader1_a.flac"}, "ECAPA_CACHE_DIR=docs", CLI_BAD_MODEL, "docs"},
         {"a bit of the model",
          {"compare", AUDIO "reader1_a.flac", AUDIO "reader1_b.flac"},
          model,
-         BAD_MODEL,
+         CLI_BAD_MODEL,
          "model.safetensors"},
-        {"no such file", {"embed", "/nonexistent.wav"}, NULL, BAD_FILE, "/nonexistent.wav"},
-        {"a folder", {"embed", "docs"}, NULL, BAD_FILE, "docs"},
-        {"a path through a file", {"compare", "Makefile/x", "Makefile"}, NULL, BAD_FILE, "Makefile/x"},
+        {"no such file", {"embed", "/nonexistent.wav"}, NULL, CLI_BAD_FILE, "/nonexistent.wav"},
+        {"a folder", {"embed", "docs"}, NULL, CLI_BAD_FILE, "docs"},
+        {"a path through a file", {"compare", "Makefile/x", "Makefile"}, NULL, CLI_BAD_FILE, "Makefile/x"},
     };
     check_failures(cases, sizeof cases / sizeof *cases);
     free((char *)empty);
@@ -450,20 +369,20 @@ static void output_that_cannot_be_written_is_a_failure(void **state)
         skip(); /* Linux only */
     static const char *const forms[] = {"--json", "--npy", "--"};
     for (size_t i = 0; i < 3; i++) {
-        result r = run_full(ARGS("embed", forms[i], AUDIO "reader1_a.flac"), NULL, NULL, "/dev/full");
-        assert_int_equal(r.status, BAD_FILE);
-        assert_int_equal(count_lines(&r.err), 1);
-        result_done(&r);
+        cli_result r = cli_run_with(CLI_ARGS("embed", forms[i], AUDIO "reader1_a.flac"), NULL, NULL, "/dev/full");
+        assert_int_equal(r.status, CLI_BAD_FILE);
+        assert_int_equal(cli_count_lines(&r.err), 1);
+        cli_result_done(&r);
     }
 }
 
 static void a_double_dash_ends_the_switches(void **state)
 {
     (void)state;
-    result r = run(ARGS("embed", "--", "--json"));
-    assert_int_equal(r.status, BAD_FILE);
-    assert_non_null(strstr(text(&r.err), "--json"));
-    result_done(&r);
+    cli_result r = cli_run(CLI_ARGS("embed", "--", "--json"));
+    assert_int_equal(r.status, CLI_BAD_FILE);
+    assert_non_null(strstr(cli_text(&r.err), "--json"));
+    cli_result_done(&r);
 }
 
 static void help_and_version_are_data(void **state)
@@ -480,11 +399,11 @@ static void help_and_version_are_data(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *const args[] = {cases[i].args[0], cases[i].args[1], cases[i].args[2], NULL};
-        result r = run(args);
-        assert_int_equal(r.status, OK);
+        cli_result r = cli_run(args);
+        assert_int_equal(r.status, CLI_OK);
         assert_int_equal(r.err.len, 0);
-        assert_non_null(strstr(text(&r.out), cases[i].says));
-        result_done(&r);
+        assert_non_null(strstr(cli_text(&r.out), cases[i].says));
+        cli_result_done(&r);
     }
 }
 

@@ -82,11 +82,15 @@ settings_exist() { # every setting that the guide names is one
     none_missing "$work/named" "$work/settings"
 }
 
+anchors_of() { # document: its sections, as a link names them
+    grep -oE '^#+ .*' "$1" | sed -E 's/^#+ //; s/ /-/g' | tr '[:upper:]' '[:lower:]'
+}
+
 links_exist() { # files and sections that the guide links to
-    grep -oE '^#+ .*' $guide | sed -E 's/^#+ //; s/ /-/g' | tr '[:upper:]' '[:lower:]' >"$work/anchors"
     grep -oE '\]\([^)]+\)' $guide | sed -E 's/^\]\(//; s/\)$//' | while read -r link; do
         case $link in
-        \#*) grep -qxF "${link#\#}" "$work/anchors" ;;
+        \#*) anchors_of $guide | grep -qxF "${link#\#}" ;;
+        *.md\#*) anchors_of "docs/${link%%#*}" | grep -qxF "${link#*\#}" ;;
         *) [ -e "docs/$link" ] ;;
         esac || { echo "broken link: $link"; exit 1; }
     done

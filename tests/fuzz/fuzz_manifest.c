@@ -17,6 +17,7 @@ static void check_artefact(const vx_artefact *a)
     require(memchr(a->strategy, '\0', sizeof a->strategy) != NULL && a->strategy[0] != '\0');
     require(memchr(a->file, '\0', sizeof a->file) != NULL && a->file[0] != '\0' && a->file[0] != '.');
     require(strchr(a->file, '/') == NULL);
+    require(vx_precision_name(a->precision)[0] != '\0');
     require(a->bytes > 0 && a->cosine_min <= 1.0 && isfinite(a->load_ms) && isfinite(a->inference_ms));
 }
 

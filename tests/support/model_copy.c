@@ -77,7 +77,7 @@ void model_copy_flip(const model_copy *copy, const char *name, size_t at)
 {
     vx_buf file = read_file(copy->path, name);
     assert_true(at < file.len);
-    file.data[at] ^= 0xff;
+    file.data[at] ^= 1;
     model_copy_put(copy, name, file.data, file.len);
     vx_buf_done(&file);
 }

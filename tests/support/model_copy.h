@@ -23,7 +23,7 @@ model_copy model_copy_of(const char *folder);
 void model_copy_take(const model_copy *copy, const char *folder, const char *name);
 void model_copy_put(const model_copy *copy, const char *name, const void *data, size_t len);
 void model_copy_drop(const model_copy *copy, const char *name);
-/* Cuts a file down to n bytes; turns the bits of one byte. */
+/* Cuts a file down to n bytes; turns the lowest bit of one byte. */
 void model_copy_cut(const model_copy *copy, const char *name, size_t n);
 void model_copy_flip(const model_copy *copy, const char *name, size_t at);
 /* The manifest as it stands (new reference), and in its place another (takes it). */

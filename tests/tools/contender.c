@@ -1,6 +1,6 @@
 /* contender.c - voxlock's engine as a contender of tests/bench/bench_engine.c, and the clips that all contenders get.
  * Usage:  contender clips FOLDER                  writes 1s.wav, 1s.f32, 3s..., 10s... into FOLDER
- *         contender serve MODEL_FOLDER GEMM THREADS
+ *         contender serve MODEL_FOLDER GEMM THREADS [--strategy NAME] [--precision f32|bf16]
  * Owns:   one side of the protocol that bench_engine.c describes. Does not: compare.
  */
 #include <stdio.h>
@@ -132,16 +132,35 @@ static vx_err answer(vx_engine *engine, const char *clip, vx_errinfo *info)
     return err;
 }
 
-static int serve(const char *folder, const char *gemm, const char *threads)
+/* What stands behind `serve MODEL_FOLDER`. False when it cannot be made sense of. */
+static bool read_options(int argc, char **argv, vx_engine_options *ret_options)
 {
     vx_engine_options options = vx_engine_options_default();
+    if (argc < 2 || argc % 2 != 0)
+        return false;
+    options.gemm = argv[0];
+    options.threads = atoi(argv[1]);
+    for (int i = 2; i < argc; i += 2) {
+        if (strcmp(argv[i], "--strategy") == 0)
+            options.strategy = argv[i + 1];
+        else if (strcmp(argv[i], "--precision") == 0 && strcmp(argv[i + 1], "bf16") == 0)
+            options.precision = VX_PRECISION_BF16;
+        else if (strcmp(argv[i], "--precision") == 0 && strcmp(argv[i + 1], "f32") == 0)
+            options.precision = VX_PRECISION_F32;
+        else
+            return false;
+    }
+    *ret_options = options;
+    return true;
+}
+
+static int serve(const char *folder, const vx_engine_options *options)
+{
     vx_engine *engine = NULL;
     vx_engine_info about;
     vx_errinfo info = {0};
     char clip[256];
-    options.gemm = gemm;
-    options.threads = atoi(threads);
-    vx_err err = vx_engine_open(folder, &options, &engine, &info);
+    vx_err err = vx_engine_open(folder, options, &engine, &info);
     if (err)
         return complain(folder, err, &info);
     vx_engine_get_info(engine, &about);
@@ -158,10 +177,13 @@ static int serve(const char *folder, const char *gemm, const char *threads)
 
 int main(int argc, char **argv)
 {
+    vx_engine_options options;
     if (argc == 3 && strcmp(argv[1], "clips") == 0)
         return clips(argv[2]);
-    if (argc == 5 && strcmp(argv[1], "serve") == 0)
-        return serve(argv[2], argv[3], argv[4]);
-    fputs("usage: contender clips FOLDER | contender serve MODEL_FOLDER GEMM THREADS\n", stderr);
+    if (argc >= 3 && strcmp(argv[1], "serve") == 0 && read_options(argc - 3, argv + 3, &options))
+        return serve(argv[2], &options);
+    fputs("usage: contender clips FOLDER | contender serve MODEL_FOLDER GEMM THREADS [--strategy NAME] "
+          "[--precision f32|bf16]\n",
+          stderr);
     return 2;
 }

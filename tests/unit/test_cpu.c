@@ -19,6 +19,15 @@
 
 #include <cmocka.h>
 
+/* Sanitizers bring an allocator of their own. gcc and clang tell of them in different ways. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define VX_SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define VX_SANITIZED
+#endif
+#endif
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- a cgroup tree that exists only for one case ------------------------------------------------------------- */
@@ -250,6 +259,30 @@ static void resident_memory_follows_use(void **state)
     assert_true(vx_rss_peak_bytes() < with + 16 * (unsigned long long)size);
 }
 
+/* Small blocks come from the heap, which the last of them holds up: freed, the others stay until they are given back. */
+static void freed_memory_is_given_back(void **state)
+{
+    (void)state;
+#if !defined(__GLIBC__) || defined(VX_SANITIZED)
+    vx_heap_trim(); /* has nothing to do here, and does no harm */
+    skip();
+#else
+    enum { N = 2048, BYTES = 16384 }; /* below the size from which glibc maps a block of its own */
+    static char *blocks[N];
+    for (size_t i = 0; i < N; i++) {
+        blocks[i] = malloc(BYTES);
+        assert_non_null(blocks[i]);
+        memset(blocks[i], 1, BYTES);
+    }
+    for (size_t i = 0; i + 1 < N; i++)
+        free(blocks[i]);
+    const unsigned long long before = vx_rss_bytes();
+    vx_heap_trim();
+    assert_true(vx_rss_bytes() <= before - N * BYTES / 2);
+    free(blocks[N - 1]);
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +293,7 @@ int main(void)
         cmocka_unit_test(levels_agree_with_the_compiler),
         cmocka_unit_test(levels_have_names),
         cmocka_unit_test(resident_memory_follows_use),
+        cmocka_unit_test(freed_memory_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@ typedef struct {
     double self_test;
     int n_events;
     vx_startup_event events[VX_STARTUP_EVENTS];
+    vx_engine_trials trials;
 } result;
 
 static result load(const vx_load_plan *plan)
@@ -42,6 +43,7 @@ static result load(const vx_load_plan *plan)
     assert_int_equal(vx_startup_init(&startup), VX_OK);
     r.err = vx_load(plan, &startup, &r.loaded, &r.info);
     r.n_events = vx_startup_history(&startup, r.events);
+    vx_startup_told(&startup, &r.trials);
     assert_int_equal(r.loaded.engine != NULL, r.err == VX_OK);
     if (r.loaded.engine) {
         vx_engine_get_info(r.loaded.engine, &about);
@@ -229,11 +231,15 @@ static void falling_back_does_not_hide_a_missing_model(void **state)
         result r = load(&plan);
         assert_int_equal(r.err, VX_OK);
         assert_true(r.degraded);
+        assert_int_equal(r.trials.n, 2);
+        assert_true(r.trials.list[0].err != VX_OK && r.trials.list[1].err == VX_OK);
         model_copy_drop(&copy, MODEL_WEIGHTS);
         r = load(&plan);
         assert_int_equal(r.err, VX_ERR_MODEL_MISSING);
         assert_int_equal(last(&r)->attempt, plan.attempts);
         assert_non_null(strstr(last(&r)->reason, MODEL_WEIGHTS));
+        assert_int_equal(r.trials.n, 2); /* of the last attempt alone */
+        assert_int_equal(r.trials.list[1].err, VX_ERR_MODEL_MISSING);
         model_copy_done(&copy);
     }
 }

@@ -36,7 +36,7 @@ static const char good[] =
     "\"scores\": {\"threshold\": 0.3, \"calibration\": {\"slope\": 12.5, \"offset\": -4}},\n"
     "\"self_test\": {\"signal\": \"voxlock-1\", \"embedding\": " VECTOR "},\n"
     "\"artefacts\": {\n"
-    "\"jit\": {\"file\": \"abc\", \"bytes\": 3, \"sha256\": \"" SHA_ABC "\"},\n"
+    "\"jit\": {\"file\": \"abc\", \"bytes\": 3, \"sha256\": \"" SHA_ABC "\", \"precision\": \"bf16\"},\n"
     "\"_note\": null,\n"
     "\"native\": {\"file\": \"model.safetensors\", \"bytes\": 2147483647, \"sha256\": \"" SHA_ZERO "\","
     " \"cosine_min\": 0.9995, \"load_ms\": 31.5, \"inference_ms\": null, \"_measured_on\": \"a desk\"}}}\n";
@@ -76,10 +76,12 @@ static void test_reads_every_value(void **state)
     assert_string_equal(a->file, "model.safetensors");
     assert_int_equal(a->bytes, 2147483647);
     assert_true(a->cosine_min == 0.9995 && a->load_ms == 31.5 && a->inference_ms < 0.0);
+    assert_int_equal(a->precision, VX_PRECISION_AUTO);
     assert_memory_equal(m.digest.bytes, a->sha256, VX_SHA256_BYTES);
     a = vx_manifest_artefact(&m, "jit");
     assert_non_null(a);
     assert_int_equal(a->sha256[0], 0xba);
+    assert_int_equal(a->precision, VX_PRECISION_BF16);
     assert_true(a->cosine_min < 0.0 && a->load_ms < 0.0);
     assert_null(vx_manifest_artefact(&m, "onnx"));
     assert_null(vx_manifest_artefact(&m, "_note"));
@@ -191,6 +193,9 @@ static void test_faults_are_named(void **state)
         {"\"cosine_min\": 0.9995", "\"cosine_min\": 1.1", "native: field 'cosine_min'"},
         {"\"load_ms\": 31.5", "\"load_ms\": -1", "native: field 'load_ms'"},
         {"\"load_ms\": 31.5", "\"load_ms\": \"31\"", "native: field 'load_ms'"},
+        {"\"bf16\"", "\"int8\"", "jit: field 'precision' is 'int8'"},
+        {"\"bf16\"", "\"BF16\"", "jit: field 'precision' is 'BF16'"},
+        {"\"bf16\"", "16", "jit: field 'precision'"},
         {"\"_note\": null", "\"jit\": null", ""},
         {"\"_comment\"", "\"comment\"", "'comment' is not known"},
         {"\"format\": 1,", "\"format\": 1", ""},
@@ -277,6 +282,32 @@ static void test_probability(void **state)
     m.calibrated = false;
     assert_false(vx_manifest_probability(&m, 0.5, &p));
     assert_true(p == 7.0);
+}
+
+static void test_precisions(void **state)
+{
+    static const struct {
+        const char *text;
+        vx_precision precision;
+    } cases[] = {
+        {"\"auto\"", VX_PRECISION_AUTO},
+        {"\"f32\"", VX_PRECISION_F32},
+        {"\"bf16\"", VX_PRECISION_BF16},
+        {"null", VX_PRECISION_AUTO},
+    };
+
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        char *text = edited("\"bf16\"", cases[c].text);
+        vx_manifest m;
+
+        assert_int_equal(vx_manifest_parse(text, strlen(text), &m, NULL), VX_OK);
+        assert_int_equal(vx_manifest_artefact(&m, "jit")->precision, cases[c].precision);
+        free(text);
+    }
+    assert_string_equal(vx_precision_name(VX_PRECISION_AUTO), "auto");
+    assert_string_equal(vx_precision_name(VX_PRECISION_F32), "f32");
+    assert_string_equal(vx_precision_name(VX_PRECISION_BF16), "bf16");
 }
 
 static void test_calibration_is_optional(void **state)
@@ -503,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_not_an_object),
         cmocka_unit_test(test_no_more_than_eight_artefacts),
         cmocka_unit_test(test_probability),
+        cmocka_unit_test(test_precisions),
         cmocka_unit_test(test_calibration_is_optional),
         cmocka_unit_test(test_self_test_is_optional),
         cmocka_unit_test(test_self_test_beyond_512_numbers),

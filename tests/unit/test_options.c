@@ -103,9 +103,11 @@ static void values_of_every_type(void **state)
         {"VOXLOCK_MAX_BODY", "65536", "65536"},
         {"VOXLOCK_MAX_BODY", "64KiB", "65536"},
         {"VOXLOCK_MAX_BODY", "1GiB", "1073741824"},
+        {"VOXLOCK_MAX_BODY", "400MB", "400000000"},
+        {"VOXLOCK_MAX_BODY", "400mb", NULL},
         {"VOXLOCK_MAX_BODY", "63KiB", NULL},
         {"VOXLOCK_MAX_BODY", "1025MiB", NULL},
-        {"VOXLOCK_MAX_BODY", "16MB", NULL},
+        {"VOXLOCK_MAX_BODY", "16MB", "16000000"},
         {"VOXLOCK_MAX_BODY", "16 MiB", NULL},
         {"VOXLOCK_MAX_BODY", "MiB", NULL},
         {"VOXLOCK_MAX_BODY", "9223372036854775807GiB", NULL},
@@ -530,9 +532,9 @@ static void help_lists_the_program_only(void **state)
     assert_non_null(strstr(text, "  VOXLOCK_WARM, --warm, --no-warm\n      Warm.\n      Takes true or false; default: "
                                  "false.\n"));
     assert_non_null(strstr(text, "Takes one of auto|avx2|avx512; default: auto.\n"));
-    assert_non_null(strstr(text,
-                           "Takes a whole number from 65536 to 1073741824 bytes (KiB, MiB, GiB allowed); default: "
-                           "16MiB.\n"));
+    assert_non_null(strstr(
+        text, "Takes a whole number from 65536 to 1073741824 bytes (KB, MB, GB, KiB, MiB, GiB allowed); default: "
+              "16MiB.\n"));
     assert_null(strstr(text, "VOXLOCK_MIC"));
     vx_buf_done(&out);
 

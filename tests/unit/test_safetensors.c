@@ -52,9 +52,10 @@ static const char good_header[] = "{\"w\":{\"dtype\":\"F32\",\"shape\":[2,1,1,3]
                                   "\"empty\":{\"dtype\":\"I32\",\"shape\":[0,4],\"data_offsets\":[8,8]},"
                                   "\"i32\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[8,12]},"
                                   "\"half\":{\"dtype\":\"F16\",\"shape\":[1,1],\"data_offsets\":[12,14]},"
+                                  "\"i16\":{\"dtype\":\"I16\",\"shape\":[2],\"data_offsets\":[44,48]},"
                                   "\"i8\":{\"shape\":[1],\"data_offsets\":[40,41],\"dtype\":\"I8\"},"
                                   "\"u8\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[41,44]}}";
-#define GOOD_DATA 44
+#define GOOD_DATA 48
 
 static void test_reads_every_tensor(void **state)
 {
@@ -69,6 +70,7 @@ static void test_reads_every_tensor(void **state)
         {"i32", VX_DTYPE_I32, 1, {1}, 1, 8, 4},    {"half", VX_DTYPE_F16, 2, {1, 1}, 1, 12, 2},
         {"a", VX_DTYPE_BF16, 1, {1}, 1, 14, 2},    {"w", VX_DTYPE_F32, 4, {2, 1, 1, 3}, 6, 16, 24},
         {"i8", VX_DTYPE_I8, 1, {1}, 1, 40, 1},     {"u8", VX_DTYPE_U8, 1, {3}, 3, 41, 3},
+        {"i16", VX_DTYPE_I16, 1, {2}, 2, 44, 4},
     };
     vx_buf file = make_file(good_header, GOOD_DATA);
     const uint8_t *data = file.data + file.len - GOOD_DATA;
