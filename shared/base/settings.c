@@ -89,8 +89,8 @@ static const vx_option settings[] = {
     {"VOXLOCK_IDLE_UNLOAD_S", NULL, VX_FOR_EDGE, VX_OPT_INT, "s", 0, 604800, NULL, "900", false,
      "Time without use after which the agent unloads the model; 0 keeps it."},
     {"VOXLOCK_PRELOAD", NULL, VX_FOR_EDGE, VX_OPT_REAL, "", 0, 100, NULL, "0.1", false,
-     "The agent loads the model ahead when past habits let it expect so many unlocks before it would unload it again; 0 "
-     "never does."},
+     "Unlocks to be expected within the idle time, by past habits, from which the agent loads the model ahead; 0 never "
+     "does."},
     {"VOXLOCK_CONFIG", "--config", VX_FOR_BOTH, VX_OPT_PATH, "", 0, 0, NULL, "", false,
      "File of NAME = value lines to read settings from; flags and environment go before it."},
 };

@@ -36,10 +36,10 @@ typedef struct {
     bool reference_first;   /* auto takes the f32 reference whatever was measured */
     int threads;            /* cores one call may use, at least 1 */
     vx_isa isa;             /* highest instruction set to use; normally vx_isa_best() */
-    bool self_test; /* run self_test.h on `native` too before the open counts; on other strategies it always is */
+    bool self_test;   /* run self_test.h on `native` too before the open counts; on other strategies it always is */
     size_t max_bytes; /* a strategy that takes more by strategy.h's estimate is not opened (NOMEM); 0: no limit */
-    const char *max_bytes_from; /* what sets that limit, for the sentence; NULL only with max_bytes 0 */
-    bool fall_back; /* when what was asked for cannot be had: open what can, and say so in `reason` */
+    const char *max_bytes_from;   /* what sets that limit, for the sentence; NULL only with max_bytes 0 */
+    bool fall_back;               /* when what was asked for cannot be had: open what can, and say so in `reason` */
     vx_engine_trials *ret_trials; /* [out] what each strategy said, whatever comes of the open; may be NULL */
 } vx_engine_options;
 /* auto everywhere, cpu, 1 thread, best instruction set, no self-test of native, no falling back. */

@@ -83,12 +83,14 @@ static bool find_location(const char *text, const char **ret_start, const char *
     const char *at = file ? strchr(file, '(') : NULL;
     if (!at || at[-1] == ' ') /* not a function's */
         return false;
-    int depth = 0;
-    do
+    for (int depth = 0; *at; at++) {
         depth += (*at == '(') - (*at == ')');
-    while (*at && (at++, depth > 0));
-    if (depth > 0)
+        if (depth == 0)
+            break;
+    }
+    if (*at == '\0')
         return false;
+    at++;
     if (strncmp(at, " const", 6) == 0)
         at += 6;
     while (file > text && file[-1] != ' ')
@@ -269,8 +271,8 @@ static vx_err take_result(const vx_network *n, OrtValue *value, size_t n_clips, 
     return err;
 }
 
-/* The library's arena keeps the most it ever held, 600 MB after one clip of 60 s through the 20.8 M network; without the
- * arena every clip pays 10 % in page faults. So it gives back behind each call that was long. */
+/* The library's arena keeps the most it ever held, 600 MB after one clip of 60 s through the 20.8 M network; without
+ * the arena every clip pays 10 % in page faults. So it gives back behind each call that was long. */
 static vx_err prepare_call(const vx_network *n, size_t frames, OrtRunOptions **ret_options, const report *to)
 {
     const OrtApi *ort = n->ort;
@@ -457,10 +459,10 @@ static vx_err onnx_open(const vx_network_request *request, vx_network **ret_netw
 
 /* ---- the table ---- */
 
-extern vx_network_plugin vx_network_plugin_table __attribute__((visibility("default")));
-static char library[48];
+extern const vx_network_plugin vx_network_plugin_table __attribute__((visibility("default")));
+static char library[48]; /* written once, by prepare */
 
-vx_network_plugin vx_network_plugin_table = {
+const vx_network_plugin vx_network_plugin_table = {
     .abi = VX_NETWORK_PLUGIN_ABI,
     .library = library,
     .open = onnx_open,
@@ -468,10 +470,10 @@ vx_network_plugin vx_network_plugin_table = {
     .close = onnx_close,
 };
 
-/* Runs within dlopen, before anyone can call. The header knows only the version of the interface, so the library is asked
- * for its own. Official builds from 1.29 on write an identifier of the machine into the home folder and send events to
- * their maker as soon as there is an environment, whatever DisableTelemetryEvents says then; this variable they obey.
- * Programs with threads set it before they start any (mute.h), and then nothing changes here. */
+/* Runs within dlopen, before anyone can call. The header knows only the version of the interface, so the library is
+ * asked for its own. Official builds from 1.29 on write an identifier of the machine into the home folder and send
+ * events to their maker as soon as there is an environment, whatever DisableTelemetryEvents says then; this variable
+ * they obey. Programs with threads set it before they start any (mute.h), and then nothing changes here. */
 __attribute__((constructor)) static void prepare(void)
 {
     setenv("ORT_DISABLE_TELEMETRY", "1", 0);

@@ -66,8 +66,9 @@ add_peer() {
     local python
     for python in python3 /usr/bin/python3; do
         "$python" -c 'import torch, numpy, fastapi, uvicorn' 2>/dev/null || continue
-        [ -e "$peers/ecapa_jit_traced.pt" ] || "$python" -W ignore models/export_peers.py "$model" "$peers" >/dev/null 2>&1 ||
-            fail "models/export_peers.py failed"
+        [ -e "$peers/.optimization_manifest.json" ] ||
+            "$python" models/bake.py "$model" "$peers" --program "$build/voxlock-cloud" >"$work/said" 2>&1 ||
+            { cat "$work/said" >&2; fail "models/bake.py failed"; }
         add_row FastAPI "env OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $python -W ignore models/peer_fastapi.py \"\$@\" --peers $peers"
         trace_peer "$python" || echo "FastAPI: warm only, strace is not installed or may not trace"
         return

@@ -29,10 +29,13 @@ fi
 
 # ---- what is in it ---------------------------------------------------------------------------------------------------
 
-# Everything but times, in an order of its own.
+# Everything but times, in an order of its own; of what baking writes also without the times that it measured, and
+# without the precision that was chosen by them.
 listing() { # root
+    local manifest=opt/ecapa_cache/.optimization_manifest.json
     (cd "$1" && find . -mindepth 1 \( -path ./proc -o -path ./sys -o -path ./dev \) -prune -o -printf '%y %m %U:%G %p %l\n' |
-        sort -k4 && find . -type f -print0 | sort -z | xargs -0 sha256sum)
+        sort -k4 && find . -type f ! -path ./$manifest -print0 | sort -z | xargs -0 sha256sum &&
+        jq 'del(.artefacts[] | .load_ms, .inference_ms, .precision, .cosine_min)' $manifest)
 }
 
 build_and_mount() { # tag, target

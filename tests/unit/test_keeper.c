@@ -479,7 +479,7 @@ static void a_library_that_stayed_is_not_counted_twice(void **state)
     vx_keeper_limits limits = usual;
     limits.max_bytes = (size_t)vx_rss_bytes() + 230 * MB; /* enough for the first time */
     vx_keeper *keeper = create(model.folder.path, limits);
-    for (int round = 0; round < 3; round++) {
+    for (int round = 0; round < 2; round++) {
         use_once(keeper);
         vx_keeper_view view = view_of(keeper);
         if (strcmp(view.strategy, "jit") != 0)
