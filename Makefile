@@ -258,7 +258,7 @@ lint: ## formatting, static analysis, include directions, file lengths, shell sc
 	@scripts/lint.sh
 
 format: ## rewrite all C in the project's layout
-	clang-format -i $$(git ls-files '*.c' '*.h')
+	clang-format -i $$(git ls-files '*.c' '*.h' '*.cpp')
 
 fuzz: ## fuzz one target with libFuzzer: make fuzz TARGET=audio FUZZ_SECONDS=60
 	@tests/fuzz/run.sh "$(TARGET)" "$(or $(FUZZ_SECONDS),60)"

@@ -88,7 +88,7 @@ def export_jit(model, bands, path):
         expected = model(features)
         difference = float((loaded(features) - expected).abs().max() / expected.abs().max())
         if not difference <= MAX_DIFFERENCE:
-            raise FolderError(f"{path.name} differs by {difference:g} from the network at {shape[0]} x {shape[1]} frames")
+            raise FolderError(f"{path.name} differs by {difference:g} at {shape[0]} x {shape[1]} frames")
 
 
 def export_onnx(model, bands, path):
@@ -169,7 +169,7 @@ def bake_check(program, folder, strategy, precision):
 
 
 def measure(program, folder, strategy, precisions):
-    """What the manifest states of an artefact: the fastest precision that is true to PyTorch. {} where none can be run."""
+    """What the manifest states of an artefact: the fastest precision true to PyTorch. {} where none can be run."""
     best = {}
     for precision in precisions:
         row = bake_check(program, folder, strategy, precision)
@@ -214,7 +214,7 @@ def take_source(source, work):
         import_checkpoint(str(source), str(work), model, {"threshold": DEFAULT_THRESHOLD})
         return read_manifest(work)
     manifest = read_manifest(source)
-    stated = manifest.get("artefacts", {}).get("native", {})
+    stated = manifest["artefacts"].get("native", {})
     if stated.get("file") != WEIGHTS or entry_of(source / WEIGHTS)["sha256"] != stated.get("sha256"):
         raise FolderError(f"{source / WEIGHTS}: not the weights that the manifest states")
     for name in (WEIGHTS, *COMPANIONS):
@@ -288,7 +288,10 @@ def parse_arguments():
     parser.add_argument("source", metavar="SOURCE", type=Path)
     parser.add_argument("out", metavar="OUT", type=Path, help="made if missing; may be SOURCE")
     parser.add_argument(
-        "--clips", metavar="FOLDER", type=Path, help="recordings of speech to compare and time with, instead of the project's"
+        "--clips",
+        metavar="FOLDER",
+        type=Path,
+        help="recordings of speech to compare and time with, instead of the project's",
     )
     parser.add_argument("--max-clips", metavar="N", type=positive, default=64, help="default: %(default)s")
     parser.add_argument(

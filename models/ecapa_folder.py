@@ -165,9 +165,13 @@ def read_manifest(folder):
     path = os.path.join(folder, MANIFEST)
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)
+            manifest = json.load(file)
     except ValueError as error:
         raise FolderError(f"{path}: not JSON ({error})") from None
+    for key in ("model", "frontend", "artefacts"):
+        if not isinstance(manifest, dict) or not isinstance(manifest.get(key), dict):
+            raise FolderError(f"{path}: lacks '{key}'")
+    return manifest
 
 
 def write_manifest(folder, manifest):

@@ -18,7 +18,7 @@ step() { # name, command...
     fi
 }
 
-mapfile -t c_files < <(git ls-files -co --exclude-standard '*.c' '*.h')
+mapfile -t c_files < <(git ls-files -co --exclude-standard '*.c' '*.h' '*.cpp')
 mapfile -t shell_files < <(git ls-files -co --exclude-standard '*.sh' .ci/run)
 mapfile -t python_files < <(git ls-files -co --exclude-standard '*.py')
 case $(uname -m) in

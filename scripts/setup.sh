@@ -23,9 +23,9 @@ debian_packages() {
     # libtorch is content with the reference BLAS, which is many times slower.
     torch) debian_packages bake; echo g++ libtorch-dev libopenblas0-pthread python3-torch python3-numpy ;;
     image) debian_packages build; echo buildah runc debootstrap debian-archive-keyring jq util-linux ;;
-    test) debian_packages image; echo libdnnl-dev libopenblas-dev python3 jq valgrind git strace nodejs npm ;;
+    test) debian_packages image; debian_packages torch; echo libdnnl-dev libopenblas-dev python3 jq valgrind git strace nodejs npm ;;
     lint) debian_packages test; echo clang-format clang-tidy cppcheck shellcheck ;;
-    bench) debian_packages test; echo python3-torch python3-numpy python3-fastapi python3-uvicorn wrk ;;
+    bench) debian_packages test; echo python3-fastapi python3-uvicorn wrk ;;
     *) echo "setup.sh: unknown group '$1': use build, bake, torch, image, test, lint or bench" >&2; exit 2 ;;
     esac
 }
@@ -34,9 +34,9 @@ brew_packages() {
     build) echo pkgconf jansson openssl@3 libsndfile libsoxr libmicrohttpd cmocka curl ;;
     bake | image) brew_packages build; echo python3 jq ;;
     torch) brew_packages bake; echo numpy pytorch ;;
-    test) brew_packages build; echo onednn python3 jq node ;;
+    test) brew_packages torch; echo onednn python3 jq node ;;
     lint) brew_packages test; echo bash clang-format llvm cppcheck shellcheck ;;
-    bench) brew_packages test; echo numpy pytorch wrk ;;
+    bench) brew_packages test; echo wrk ;;
     *) echo "setup.sh: unknown group '$1': use build, bake, torch, image, test, lint or bench" >&2; exit 2 ;;
     esac
 }
@@ -56,7 +56,7 @@ elif command -v dpkg-query >/dev/null; then
         esac
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
     }
-    missing=$(for p in $wanted; do have "$p" || echo "$p"; done)
+    missing=$(for p in $wanted; do have "$p" || echo "$p"; done | sort -u)
     install="apt-get install -y --no-install-recommends"
     [ "$(id -u)" = 0 ] || install="sudo $install"
 else

@@ -16,7 +16,15 @@ from torch import nn
 
 # The model folder's layout is shared with the programs one folder up, which run without PyTorch.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from ecapa_folder import FRONTEND, RES2_SCALE, WEIGHTS, FolderError, check_ecapa, read_safetensors  # noqa: E402
+from ecapa_folder import (  # noqa: E402
+    FRONTEND,
+    RES2_SCALE,
+    WEIGHTS,
+    FolderError,
+    check_ecapa,
+    check_frontend,
+    read_safetensors,
+)
 
 SAMPLE_RATE = 16000
 STD_FLOOR = 1e-12
@@ -171,8 +179,11 @@ def fbank_of(frontend):
     """The front end of a manifest, where this reference has it: SpeechBrain's, in any size."""
     sizes = ("bands", "window_samples", "n_fft", "hop_samples")
     for key, value in FRONTEND.items():
-        if key not in sizes and frontend.get(key) != value:
-            raise FolderError(f"the PyTorch reference has no front end with {key}: {frontend.get(key)}, only {value}")
+        if key not in frontend:
+            raise FolderError(f"the manifest's front end lacks '{key}'")
+        if key not in sizes and frontend[key] != value:
+            raise FolderError(f"the PyTorch reference has no front end with {key}: {frontend[key]}, only {value}")
+    check_frontend(frontend)
     return Fbank(frontend["bands"], frontend["n_fft"], frontend["hop_samples"])
 
 

@@ -63,10 +63,18 @@ const char *sentence_in(const char *what)
     return what;
 }
 
-/* One line of printable characters. */
+/* One line of printable characters, cut between two of them. */
 void explain(char *ret_text, size_t cap, const char *prefix, const char *what)
 {
-    std::snprintf(ret_text, cap, "%s%s", prefix, sentence_in(what));
+    const int whole = std::snprintf(ret_text, cap, "%s%s", prefix, sentence_in(what));
+    if (whole > 0 && static_cast<size_t>(whole) >= cap) {
+        size_t end = cap - 1;
+        while (end > 0 && (ret_text[end - 1] & 0xc0) == 0x80)
+            end--;
+        if (end > 0 && (ret_text[end - 1] & 0x80) != 0)
+            end--;
+        ret_text[end] = '\0';
+    }
     ret_text[std::strcspn(ret_text, "\n")] = '\0';
     for (char *c = ret_text; *c; c++)
         if (static_cast<unsigned char>(*c) < ' ' || *c == 0x7f)
@@ -300,13 +308,24 @@ vx_err open_network(const vx_network_request *request, vx_network **ret_network,
     return err;
 }
 
+/* On the CPU a batch gains up to here (two clips of 3 s go through 10 to 20 % faster, sixteen no faster or slower), and
+ * activations of the 20.8 M network take 80 kB a frame. */
+constexpr size_t cpu_frames = 640;
+
 vx_err run_network(vx_network *network, const float *features, size_t n_clips, size_t n_frames, float *ret_raw,
                    char *ret_text, size_t cap)
 {
     return fenced(VX_ERR_ENGINE, "", ret_text, cap, [&] {
-        const torch::Tensor raw =
-            forward(*network, features, static_cast<int64_t>(n_clips), static_cast<int64_t>(n_frames));
-        std::memcpy(ret_raw, raw.data_ptr<float>(), n_clips * static_cast<size_t>(network->dim) * sizeof *ret_raw);
+        const size_t one = n_frames * static_cast<size_t>(network->bands);
+        const size_t at_once = network->device.is_cpu() ? std::max<size_t>(1, cpu_frames / n_frames) : n_clips;
+        std::vector<torch::Tensor> parts; /* all of them before the first is handed out */
+        for (size_t i = 0; i < n_clips; i += at_once)
+            parts.push_back(forward(*network, features + i * one, static_cast<int64_t>(std::min(at_once, n_clips - i)),
+                                    static_cast<int64_t>(n_frames)));
+        for (const torch::Tensor &part : parts) {
+            std::memcpy(ret_raw, part.data_ptr<float>(), part.nbytes());
+            ret_raw += part.numel();
+        }
     });
 }
 

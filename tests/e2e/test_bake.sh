@@ -112,6 +112,8 @@ changed() { # sed expression on the manifest: a copy of the golden folder
 }
 refuses_other_weights() { changed 's/"sha256": "7/"sha256": "8/' && refuses 'not the weights' "$work/changed"; }
 refuses_frontend() { changed 's/"log": "db"/"log": "natural"/' && refuses 'no front end with log: natural' "$work/changed"; }
+refuses_no_frontend() { changed 's/"frontend"/"_frontend"/' && refuses "lacks 'frontend'" "$work/changed"; }
+refuses_less_frontend() { changed 's/"hop_samples"/"_hop"/' && refuses "front end lacks 'hop_samples'" "$work/changed"; }
 refuses_unknown_strategy() { ! bake $golden "$work/never" --strategies jit,quantum && grep -q "'quantum' is none of" "$work/said" && [ ! -e "$work/never" ]; }
 
 # Stands in for voxlock-cloud: $1 says what it does when it is asked to check.
@@ -200,6 +202,14 @@ changed_digest_is_found() { # strategy
     spoilt && jq --arg strategy "$1" '.artefacts[$strategy].sha256 |= (if .[0:1] == "0" then "1" else "0" end) + .[1:]' \
         "$work/baked/$manifest" >"$work/spoilt/$manifest" && ! checks "$work/spoilt"
 }
+# A strategy that this program has never heard of: its file is proven all the same.
+unknown_strategy_is_proven() {
+    local verdict='.artefacts[] | select(.strategy == "future") | .verdict'
+    spoilt && cp "$work/baked/ecapa_model.onnx" "$work/spoilt/future.bin" &&
+        jq '.artefacts.future = (.artefacts.onnx | {file: "future.bin", bytes, sha256})' "$work/baked/$manifest" >"$work/spoilt/$manifest" &&
+        checks "$work/spoilt" && [ "$(jq -r "$verdict" "$work/json")" = unavailable ] &&
+        flip "$work/spoilt/future.bin" 100000 && ! checks "$work/spoilt" && [ "$(jq -r "$verdict" "$work/json")" = failed ]
+}
 flipped_clip_is_found() {
     spoilt && flip "$work/spoilt/parity.safetensors" 100000 && usage 1 'parity.safetensors: SHA-256 is' "$work/spoilt"
 }
@@ -264,6 +274,7 @@ jit ecapa_jit_traced.pt
 onnx ecapa_model.onnx
 EOF
 check "a missing file is found" missing_file_is_found
+check "the file of an unknown strategy is proven" unknown_strategy_is_proven
 check "a flipped bit is found: parity.safetensors" flipped_clip_is_found
 check "clips of another model are refused" clips_of_another_model
 check "one wrong embedding among the clips is found" wrong_embedding_is_found
@@ -283,7 +294,9 @@ if [ "$(basename "$build")" != asan ]; then
     check "refused: no model" refuses 'neither .optimization_manifest.json nor embedding_model.ckpt' "$work"
     check "refused: weights that are not the manifest's" refuses_other_weights
     check "refused: a front end that PyTorch does not have here" refuses_frontend
-    check "refused: an unknown strategy" refuses_unknown_strategy
+    check "refused: a manifest without a front end" refuses_no_frontend
+check "refused: a front end without its hop" refuses_less_frontend
+check "refused: an unknown strategy" refuses_unknown_strategy
     check "refused: no recordings" refuses 'no usable recording' $golden --clips scripts
     check "refused: no program" refuses 'not there; build it' $golden --program "$work/nothing"
     check "a folder that does not pass bake-check is not published" failing_check_publishes_nothing

@@ -32,10 +32,10 @@ enum { CLIPS = 3, DIM = 192, MAX_FILE = 1 << 20 };
 /* The golden recordings and what SpeechBrain made of them. */
 typedef struct {
     float embeddings[CLIPS * DIM];
-    int32_t lengths[CLIPS];
+    int32_t lengths[CLIPS + 1];
     uint8_t model[VX_SHA256_BYTES];
     int16_t samples[CLIPS * 8 * VX_AUDIO_RATE];
-    size_t n_samples, n_clips, dim;
+    size_t n_samples, n_clips, dim, further_lengths;
     int stated_clips;
     const char *lengths_dtype, *model_name;
     bool is_cut;
@@ -84,15 +84,15 @@ static vx_buf file_of(const spec *s)
 {
     char header[1024];
     vx_buf out = {0};
-    const size_t embeddings = s->n_clips * s->dim * sizeof *s->embeddings,
-                 lengths = embeddings + s->n_clips * sizeof *s->lengths, model = lengths + sizeof s->model,
+    const size_t n_lengths = s->n_clips + s->further_lengths, embeddings = s->n_clips * s->dim * sizeof *s->embeddings,
+                 lengths = embeddings + n_lengths * sizeof *s->lengths, model = lengths + sizeof s->model,
                  samples = model + s->n_samples * sizeof *s->samples;
     int n = snprintf(header, sizeof header,
                      "{\"embeddings\":{\"dtype\":\"F32\",\"shape\":[%zu,%zu],\"data_offsets\":[0,%zu]},"
                      "\"lengths\":{\"dtype\":\"%s\",\"shape\":[%zu],\"data_offsets\":[%zu,%zu]},"
                      "\"%s\":{\"dtype\":\"U8\",\"shape\":[32],\"data_offsets\":[%zu,%zu]},"
                      "\"samples\":{\"dtype\":\"I16\",\"shape\":[%zu],\"data_offsets\":[%zu,%zu]}}",
-                     s->n_clips, s->dim, embeddings, s->lengths_dtype, s->n_clips, embeddings, lengths, s->model_name,
+                     s->n_clips, s->dim, embeddings, s->lengths_dtype, n_lengths, embeddings, lengths, s->model_name,
                      lengths, model, s->n_samples, model, samples);
     const size_t padded = ((size_t)n + 7) / 8 * 8;
     const uint8_t length[8] = {(uint8_t)padded, (uint8_t)(padded >> 8)};
@@ -100,7 +100,7 @@ static vx_buf file_of(const spec *s)
     append(&out, length, sizeof length);
     append(&out, header, padded);
     append(&out, s->embeddings, embeddings);
-    append(&out, s->lengths, s->n_clips * sizeof *s->lengths);
+    append(&out, s->lengths, n_lengths * sizeof *s->lengths);
     append(&out, s->model, sizeof s->model);
     append(&out, s->samples, s->n_samples * sizeof *s->samples);
     if (s->is_cut)
@@ -303,6 +303,10 @@ static void one_clip_less(spec *s)
 {
     s->n_clips--;
 }
+static void one_length_more(spec *s)
+{
+    s->further_lengths = 1;
+}
 static void one_number_less(spec *s)
 {
     s->dim--;
@@ -358,6 +362,7 @@ static void wrong_files_are_refused(void **state)
         {other_model, VX_ERR_MODEL_MISMATCH, "another model"},
         {stated_one_more, VX_ERR_MODEL_CORRUPT, "another number of clips"},
         {one_clip_less, VX_ERR_MODEL_CORRUPT, "another number of clips"},
+        {one_length_more, VX_ERR_MODEL_CORRUPT, "another number of clips"},
         {one_number_less, VX_ERR_MODEL_CORRUPT, "another number of clips, or other embeddings"},
         {zero_embedding, VX_ERR_MODEL_CORRUPT, "not finite, or zero"},
         {infinite_embedding, VX_ERR_MODEL_CORRUPT, "not finite, or zero"},
