@@ -43,6 +43,7 @@ from ecapa_folder import (  # noqa: E402
     write_manifest,
 )
 from import_speechbrain import CHECKPOINT, DEFAULT_THRESHOLD, import_checkpoint  # noqa: E402
+from quantise import quantised_tensors  # noqa: E402
 from self_test import self_test  # noqa: E402
 
 ROOT = MODELS.parent
@@ -76,7 +77,7 @@ def strip_debug(source, target):
     writer.write_end_of_file()
 
 
-def export_jit(model, bands, path):
+def export_jit(model, fbank, bands, clips, path):
     traced = torch.jit.freeze(torch.jit.trace(model, random_features(TRACED, bands), check_trace=False))
     full = path.with_suffix(".full")
     traced.save(str(full))
@@ -91,7 +92,7 @@ def export_jit(model, bands, path):
             raise FolderError(f"{path.name} differs by {difference:g} at {shape[0]} x {shape[1]} frames")
 
 
-def export_onnx(model, bands, path):
+def export_onnx(model, fbank, bands, clips, path):
     torch.onnx.export(
         model,
         random_features(TRACED, bands),
@@ -103,8 +104,13 @@ def export_onnx(model, bands, path):
     )
 
 
+def export_quantised(model, fbank, bands, clips, path):
+    write_file(str(path), safetensors_pieces(*quantised_tensors(model, fbank, [as_floats(clip) for clip in clips])))
+
+
 # strategy: file, how it is made, the precisions to choose from
 EXPORTS = {
+    "quantized": ("model_int8.safetensors", export_quantised, ("int8",)),
     "jit": ("ecapa_jit_traced.pt", export_jit, ("f32", "bf16")),
     "onnx": ("ecapa_model.onnx", export_onnx, ("f32",)),
 }
@@ -136,12 +142,15 @@ def read_clips(program, folders, most):
     return clips
 
 
+def as_floats(clip):
+    return torch.from_numpy(clip.astype(np.float32) / 32768.0)
+
+
 def write_parity(path, clips, model, fbank, digest):
     """What shared/engine/parity.c reads."""
     embeddings = []
     for clip in clips:
-        samples = torch.from_numpy(clip.astype(np.float32) / 32768.0)
-        embeddings.append(torch.nn.functional.normalize(model(fbank(samples[None])), dim=1)[0].numpy())
+        embeddings.append(torch.nn.functional.normalize(model(fbank(as_floats(clip)[None])), dim=1)[0].numpy())
     stacked = np.stack(embeddings).astype("<f4")
     samples, lengths = np.concatenate(clips), np.array([len(clip) for clip in clips], "<i4")
     tensors = {
@@ -244,7 +253,7 @@ def bake(arguments, work):
         parity = write_parity(work / PARITY, clips, model, fbank, artefacts["native"]["sha256"])
         for strategy in arguments.strategies:
             file, export, _ = EXPORTS[strategy]
-            export(model, manifest["frontend"]["bands"], work / file)
+            export(model, fbank, manifest["frontend"]["bands"], clips, work / file)
             artefacts[strategy] = entry_of(work / file)
     if not arguments.clips:
         parity["_source"] = OWN_CLIPS_SOURCE

@@ -19,6 +19,7 @@
 #include <sys/sysctl.h>
 #endif
 #if defined(__GLIBC__)
+#include <dlfcn.h>
 #include <malloc.h>
 #endif
 #if defined(__x86_64__)
@@ -293,7 +294,12 @@ unsigned long long vx_rss_bytes(void)
 void vx_heap_trim(void)
 {
 #if defined(__GLIBC__)
-    (void)malloc_trim(0);
+    /* Where another malloc is in use, a sanitizer's or a preloaded one, malloc_trim first sets glibc's own up; two threads
+     * that do so at once end the process when they end. */
+    Dl_info owner;
+    void *in_use = dlsym(RTLD_DEFAULT, "malloc");
+    if (in_use && dladdr(in_use, &owner) != 0 && owner.dli_fname && strstr(owner.dli_fname, "libc.so"))
+        (void)malloc_trim(0);
 #endif
 }
 
