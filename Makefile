@@ -114,6 +114,7 @@ all: programs plugins
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@$(if $(TORCH),,echo '  strategy jit is not built: libtorch is not installed; scripts/setup.sh torch, or set LIBTORCH_DIR (docs/models.md, "TorchScript")')
 	@$(if $(HAVE_ONNX),,echo '  strategy onnx is not built: ONNX Runtime is not installed; set ONNXRUNTIME_DIR (docs/models.md, "ONNX")')
 
 setup: ## install what is missing (apt or brew), saying what first

@@ -54,6 +54,6 @@ if [ $native = yes ]; then
     take_native
 else
     # Without ONNX Runtime, which Debian has no package of.
-    python3 models/bake.py "$folder" "$out" --strategies jit
+    python3 models/bake.py "$folder" "$out" --strategies quantized,jit
 fi
 find "$out" -exec touch -h -d "@${SOURCE_DATE_EPOCH:-0}" {} +
