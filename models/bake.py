@@ -77,7 +77,7 @@ def strip_debug(source, target):
     writer.write_end_of_file()
 
 
-def export_jit(model, fbank, bands, clips, path):
+def export_jit(model, bands, path, *_):
     traced = torch.jit.freeze(torch.jit.trace(model, random_features(TRACED, bands), check_trace=False))
     full = path.with_suffix(".full")
     traced.save(str(full))
@@ -92,7 +92,7 @@ def export_jit(model, fbank, bands, clips, path):
             raise FolderError(f"{path.name} differs by {difference:g} at {shape[0]} x {shape[1]} frames")
 
 
-def export_onnx(model, fbank, bands, clips, path):
+def export_onnx(model, bands, path, *_):
     torch.onnx.export(
         model,
         random_features(TRACED, bands),
@@ -104,11 +104,11 @@ def export_onnx(model, fbank, bands, clips, path):
     )
 
 
-def export_quantised(model, fbank, bands, clips, path):
+def export_quantised(model, _, path, fbank, clips):
     write_file(str(path), safetensors_pieces(*quantised_tensors(model, fbank, [as_floats(clip) for clip in clips])))
 
 
-# strategy: file, how it is made, the precisions to choose from
+# strategy: file, how it is made (from network, bands, path, front end, clips), the precisions to choose from
 EXPORTS = {
     "quantized": ("model_int8.safetensors", export_quantised, ("int8",)),
     "jit": ("ecapa_jit_traced.pt", export_jit, ("f32", "bf16")),
@@ -253,7 +253,7 @@ def bake(arguments, work):
         parity = write_parity(work / PARITY, clips, model, fbank, artefacts["native"]["sha256"])
         for strategy in arguments.strategies:
             file, export, _ = EXPORTS[strategy]
-            export(model, fbank, manifest["frontend"]["bands"], clips, work / file)
+            export(model, manifest["frontend"]["bands"], work / file, fbank, clips)
             artefacts[strategy] = entry_of(work / file)
     if not arguments.clips:
         parity["_source"] = OWN_CLIPS_SOURCE
