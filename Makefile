@@ -65,13 +65,17 @@ LIBS_TEST   := $(call pkg_libs,$(PKGS_TEST))
 ISA_avx2   := -O3 -mavx2 -mfma -ffp-contract=fast
 ISA_avx512 := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512 -ffp-contract=fast
 ISA_avx512vbmi := $(ISA_avx512) -mavx512vbmi
-ISA_neon   := -O3 -ffp-contract=fast
-ISA_scalar := -O3
-isa_flags   = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
+ISA_avx512vnni := $(ISA_avx512) -mavx512vnni
+ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
+ISA_avxvnni    := $(ISA_avx2) -mavxvnni
+ISA_neon    := -O3 -ffp-contract=fast
+ISA_neondot := $(ISA_neon) -march=armv8.2-a+dotprod
+ISA_scalar  := -O3
+isa_flags    = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 ifeq ($(UNAME_M),x86_64)
-ISA_SKIP := %_neon.c
+ISA_SKIP := %_neon.c %_neondot.c
 else
-ISA_SKIP := %_avx2.c %_avx512.c %_avx512vbmi.c
+ISA_SKIP := %_avx2.c %_avxvnni.c %_avx512.c %_avx512vbmi.c %_avx512vnni.c %_avx512bf16.c
 endif
 
 # ---- sources: a new file in these folders is built without a change here ---------------------------------------------

@@ -282,7 +282,7 @@ const vx_fbank_kernel *vx_fbank_kernel_for(vx_isa isa)
 #endif
     };
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
-        if (kernels[i]->fft->isa == isa)
+        if (kernels[i]->fft->isa == vx_isa_base(isa))
             return kernels[i];
     return NULL;
 }

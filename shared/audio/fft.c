@@ -83,7 +83,7 @@ const vx_fft_kernel *vx_fft_kernel_for(vx_isa isa)
 #endif
     };
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++)
-        if (kernels[i]->isa == isa)
+        if (kernels[i]->isa == vx_isa_base(isa))
             return kernels[i];
     return NULL;
 }

@@ -14,6 +14,7 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#include <sys/auxv.h>
 #elif defined(__APPLE__)
 #include <mach/mach.h>
 #include <sys/sysctl.h>
@@ -186,13 +187,16 @@ enum {
     LEAF7_EBX_AVX512DQ = 1 << 17,
     LEAF7_EBX_AVX512BW = 1 << 30,
     LEAF7_ECX_AVX512VBMI = 1 << 1,
+    LEAF7_ECX_AVX512VNNI = 1 << 11,
+    LEAF7_1_EAX_AVXVNNI = 1 << 4, /* of subleaf 1 */
+    LEAF7_1_EAX_AVX512BF16 = 1 << 5,
     XCR0_YMM = 0x06, /* SSE and AVX state */
     XCR0_ZMM = 0xE6, /* these, mask registers, and both halves of the ZMM file */
 };
 #define LEAF7_EBX_AVX512VL (1u << 31)
 
 typedef struct {
-    bool avx2, avx512, avx512vbmi;
+    bool avx2, avx_vnni, avx512, avx512_vnni, avx512_bf16, avx512vbmi;
 } x86_features;
 
 static uint32_t read_xcr0(void)
@@ -223,7 +227,25 @@ static x86_features detect_x86(void)
     found.avx512 = found.avx2 && has_all(xcr0, XCR0_ZMM) &&
                    has_all(ebx, LEAF7_EBX_AVX512F | LEAF7_EBX_AVX512DQ | LEAF7_EBX_AVX512BW | LEAF7_EBX_AVX512VL);
     found.avx512vbmi = found.avx512 && has_all(ecx, LEAF7_ECX_AVX512VBMI);
+    found.avx512_vnni = found.avx512 && has_all(ecx, LEAF7_ECX_AVX512VNNI);
+    /* Leaf 7's EAX is the number of its last subleaf. */
+    if (eax < 1 || !__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx))
+        return found;
+    found.avx_vnni = found.avx2 && has_all(eax, LEAF7_1_EAX_AVXVNNI);
+    found.avx512_bf16 = found.avx512_vnni && has_all(eax, LEAF7_1_EAX_AVX512BF16);
     return found;
+}
+#elif defined(__aarch64__)
+static bool has_neon_dot(void)
+{
+#if defined(__APPLE__)
+    int found = 0;
+    size_t size = sizeof found;
+    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &found, &size, NULL, 0) == 0 && found;
+#else
+    enum { HWCAP_BIT_ASIMDDP = 1 << 20 }; /* its name is missing from older headers */
+    return (getauxval(AT_HWCAP) & HWCAP_BIT_ASIMDDP) != 0;
+#endif
 }
 #endif
 
@@ -233,9 +255,13 @@ bool vx_isa_available(vx_isa isa)
     case VX_ISA_SCALAR: return true;
 #if defined(__x86_64__)
     case VX_ISA_AVX2: return detect_x86().avx2;
+    case VX_ISA_AVX_VNNI: return detect_x86().avx_vnni;
     case VX_ISA_AVX512: return detect_x86().avx512;
+    case VX_ISA_AVX512_VNNI: return detect_x86().avx512_vnni;
+    case VX_ISA_AVX512_BF16: return detect_x86().avx512_bf16;
 #elif defined(__aarch64__)
     case VX_ISA_NEON: return true; /* part of the base architecture */
+    case VX_ISA_NEON_DOT: return has_neon_dot();
 #endif
     default: return false;
     }
@@ -243,11 +269,21 @@ bool vx_isa_available(vx_isa isa)
 
 vx_isa vx_isa_best(void)
 {
-    static const vx_isa falling[] = {VX_ISA_AVX512, VX_ISA_AVX2, VX_ISA_NEON};
-    for (size_t i = 0; i < sizeof falling / sizeof falling[0]; i++)
-        if (vx_isa_available(falling[i]))
-            return falling[i];
-    return VX_ISA_SCALAR;
+    int isa = VX_ISA_LAST;
+    while (!vx_isa_available((vx_isa)isa)) /* SCALAR always is */
+        isa--;
+    return (vx_isa)isa;
+}
+
+vx_isa vx_isa_base(vx_isa isa)
+{
+    switch (isa) {
+    case VX_ISA_NEON_DOT: return VX_ISA_NEON;
+    case VX_ISA_AVX_VNNI: return VX_ISA_AVX2;
+    case VX_ISA_AVX512_VNNI:
+    case VX_ISA_AVX512_BF16: return VX_ISA_AVX512;
+    default: return isa;
+    }
 }
 
 const char *vx_isa_name(vx_isa isa)
@@ -255,8 +291,12 @@ const char *vx_isa_name(vx_isa isa)
     switch (isa) {
     case VX_ISA_SCALAR: return "scalar";
     case VX_ISA_NEON: return "neon";
+    case VX_ISA_NEON_DOT: return "neondot";
     case VX_ISA_AVX2: return "avx2";
+    case VX_ISA_AVX_VNNI: return "avxvnni";
     case VX_ISA_AVX512: return "avx512";
+    case VX_ISA_AVX512_VNNI: return "avx512vnni";
+    case VX_ISA_AVX512_BF16: return "avx512bf16";
     }
     return "unknown";
 }

@@ -11,18 +11,26 @@ int vx_cpu_count(void);
  * /proc/self/cgroup; host: CPUs before the quota. */
 int vx_cpu_count_from(const char *cgroup_root, const char *self_cgroup, int host);
 
-/* Instruction-set levels that kernels are written for, in rising order within an architecture. */
+/* Instruction-set levels that kernels are written for, in rising order within an architecture. A level is everything
+ * that its line names and nothing else: what VOXLOCK_ISA forces is exactly what runs, whatever else the machine has. */
 typedef enum {
     VX_ISA_SCALAR = 0,
-    VX_ISA_NEON,   /* AArch64 Advanced SIMD */
-    VX_ISA_AVX2,   /* AVX2 and FMA */
-    VX_ISA_AVX512, /* AVX-512 F, BW, DQ, VL */
+    VX_ISA_NEON,        /* AArch64 Advanced SIMD */
+    VX_ISA_NEON_DOT,    /* NEON and the 8-bit dot products of ARMv8.2 */
+    VX_ISA_AVX2,        /* AVX2 and FMA */
+    VX_ISA_AVX_VNNI,    /* AVX2 and AVX-VNNI */
+    VX_ISA_AVX512,      /* AVX-512 F, BW, DQ, VL */
+    VX_ISA_AVX512_VNNI, /* AVX512 and its VNNI */
+    VX_ISA_AVX512_BF16, /* AVX512_VNNI and BF16 */
+    VX_ISA_LAST = VX_ISA_AVX512_BF16,
 } vx_isa;
 
 /* True if this machine and operating system can run the level (state saving by the OS included). */
 bool vx_isa_available(vx_isa isa);
 /* The highest level available. */
 vx_isa vx_isa_best(void);
+/* The level of the same vectors without the extensions that only matrix products use: SCALAR, NEON, AVX2 or AVX512. */
+vx_isa vx_isa_base(vx_isa isa);
 const char *vx_isa_name(vx_isa isa);
 /* AVX-512 VBMI besides VX_ISA_AVX512, for byte permutes. */
 bool vx_cpu_has_avx512vbmi(void);

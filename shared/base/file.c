@@ -89,6 +89,12 @@ vx_err vx_map_open(const char *path, vx_map *ret_map, vx_errinfo *info)
     return err;
 }
 
+void vx_map_relax(const vx_map *map)
+{
+    /* Advice: a refusal only means that the memory stays in use. posix_madvise would do nothing in glibc. */
+    (void)madvise((void *)(uintptr_t)map->data, map->len, MADV_DONTNEED);
+}
+
 void vx_map_close(vx_map *map)
 {
     if (map == NULL || map->data == NULL)

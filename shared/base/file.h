@@ -18,6 +18,8 @@ typedef struct {
 
 /* Maps a regular file. Errors: NOT_FOUND, PERMISSION, IO (not a regular file, empty, read error), NOMEM. */
 VX_MUST_CHECK vx_err vx_map_open(const char *path, vx_map *ret_map, vx_errinfo *info);
+/* Gives resident pages back to the system, which reads them again from the file where they are touched. */
+void vx_map_relax(const vx_map *map);
 /* Unmaps; all-zero is fine. */
 void vx_map_close(vx_map *map);
 

@@ -8,6 +8,9 @@
 #define VX_BASE_LANES_H
 
 #include <stdint.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 typedef float vf __attribute__((vector_size(LANES * 4)));
 typedef float vf_any __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
@@ -27,6 +30,27 @@ INLINE vf splat(float x)
 {
     return x - (vf){0};
 }
+/* a > b ? a : b and a < b ? a : b, so b where one is NaN. That is what maxps and minps do, which compilers do not find
+ * in the general form. */
+#if defined(__AVX512F__) && LANES == 16
+INLINE vf vmax(vf a, vf b)
+{
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+}
+INLINE vf vmin(vf a, vf b)
+{
+    return (vf)_mm512_min_ps((__m512)a, (__m512)b);
+}
+#elif defined(__AVX2__) && LANES == 8
+INLINE vf vmax(vf a, vf b)
+{
+    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+}
+INLINE vf vmin(vf a, vf b)
+{
+    return (vf)_mm256_min_ps((__m256)a, (__m256)b);
+}
+#else
 INLINE vf vmax(vf a, vf b)
 {
     vi take_a = a > b;
@@ -37,6 +61,7 @@ INLINE vf vmin(vf a, vf b)
     vi take_a = a < b;
     return (vf)((take_a & (vi)a) | (~take_a & (vi)b));
 }
+#endif
 
 /* Lanes of a and b in turn, from their lower halves (a0 b0 a1 b1 ...) and from their upper ones. Older gcc knows only
  * __builtin_shuffle, clang only the other; both count the lanes of b on from those of a. */

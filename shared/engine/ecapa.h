@@ -7,19 +7,25 @@
 
 #include <stddef.h>
 
+#include "shared/base/arena.h"
 #include "shared/base/err.h"
 #include "shared/base/team.h"
 #include "shared/engine/gemm.h"
 #include "shared/engine/kernels.h"
 #include "shared/engine/safetensors.h"
 
-enum { VX_ECAPA_BLOCKS = 3, VX_ECAPA_MAX_SCALE = 16 };
+enum {
+    VX_ECAPA_BLOCKS = 3,
+    VX_ECAPA_MAX_SCALE = 16,
+    VX_ECAPA_MAX_CONVS = VX_ECAPA_BLOCKS * (VX_ECAPA_MAX_SCALE + 1) + 4
+};
 
 /* y = W x + bias for one vector. Borrowed. */
 typedef struct {
     size_t n_out, n_in;
-    const float *weight; /* [n_out, n_in] */
-    const float *bias;   /* [n_out] */
+    const float *weight; /* [n_out, n_in], row stride weight_ld */
+    size_t weight_ld;
+    const float *bias; /* [n_out] */
 } vx_dense;
 
 typedef struct {
@@ -35,19 +41,28 @@ typedef struct {
     vx_conv mfa;                          /* [mfa_channels, 3 * channels] */
     vx_conv attention_in;                 /* [attention, mfa_channels]: the part of the weights that sees frames */
     vx_dense attention_context;           /* [attention, 2 * mfa_channels]: the part that sees the utterance's mean and
-                                           deviation; rows stand attention_in.weight_ld apart */
+                                           deviation */
     vx_conv attention_out;                /* [mfa_channels, attention] */
     const float *pool_scale, *pool_shift; /* [2 * mfa_channels] */
     vx_dense embedding;                   /* [dim, 2 * mfa_channels] */
-    float *folded;                        /* owned: batch norms as scale and shift */
+    float *folded;                        /* owned: batch norms as scale and shift, sums of int8 weights */
+    vx_arena converted;                   /* owned: weights as bf16 */
 } vx_ecapa;
 
-/* Finds every tensor and takes all sizes from them.
+/* Finds every tensor and takes all sizes from them. A convolution whose weight is I8 is one of int8 (docs/models.md says
+ * what then stands beside it); which are, the file decides.
  * weights  [borrow] must outlive ret_net
  * bands    what the front end delivers
  * Errors   MODEL_SHAPE (info names the tensor, what was expected, what is there), NOMEM */
 VX_MUST_CHECK vx_err vx_ecapa_bind(const vx_safetensors *weights, size_t bands, vx_ecapa *ret_net, vx_errinfo *info);
-/* Frees what bind made; all-zero is fine. */
+/* Turns every f32 convolution of a bound network into one of bf16, whose weights the network then owns; of the file's
+ * f32 weights only those of vx_dense are still read. Errors: NOMEM, OVERFLOW; net is then as it was. */
+VX_MUST_CHECK vx_err vx_ecapa_to_bf16(vx_ecapa *net, const vx_row_kernels *row);
+/* Every convolution, in the order of the pass. Returns how many. */
+size_t vx_ecapa_convs(vx_ecapa *net, vx_conv *ret_convs[VX_ECAPA_MAX_CONVS]);
+/* What the layers that hold most of the arithmetic compute in. */
+vx_number vx_ecapa_number(const vx_ecapa *net);
+/* Frees what bind and to_bf16 made; all-zero is fine. */
 void vx_ecapa_done(vx_ecapa *net);
 
 /* Everything one pass needs. Borrowed by the functions below; one pass at a time on one runner. */

@@ -41,6 +41,31 @@ static size_t row_stride(size_t n_frames)
     return ld % 256 == 0 ? ld + VX_ROW_FLOATS : ld;
 }
 
+/* Lanes that n_frames of a convolution's packed input take. */
+static size_t panel_lanes(const vx_kernels *kernels, const vx_conv *c, size_t n_frames)
+{
+    const size_t group = VX_GROUP(c->number);
+    return (c->n_in * c->taps + group - 1) / group * round_up(n_frames, kernels->product[c->number]->panel_width);
+}
+
+/* Lanes that a member's pack buffer needs. */
+static size_t pack_lanes(const vx_ecapa *net, const vx_kernels *kernels, size_t max_frames)
+{
+    /* The attention's hidden rows are packed whole, however long the clip. */
+    size_t most = panel_lanes(kernels, &net->attention_out, max_frames);
+    const vx_conv *const deep[] = {&net->input, &net->mfa, &net->attention_in};
+    for (size_t i = 0; i < sizeof deep / sizeof *deep; i++)
+        most = max_size(most, panel_lanes(kernels, deep[i], PACK_FRAMES));
+    for (size_t i = 0; i < VX_ECAPA_BLOCKS; i++) {
+        const vx_ecapa_block *block = &net->blocks[i];
+        most = max_size(most, panel_lanes(kernels, &block->tdnn1, PACK_FRAMES));
+        most = max_size(most, panel_lanes(kernels, &block->tdnn2, PACK_FRAMES));
+        for (size_t j = 0; j + 1 < net->scale; j++)
+            most = max_size(most, panel_lanes(kernels, &block->res2[j], PACK_FRAMES));
+    }
+    return most;
+}
+
 /* Lays the pass out on scratch (NULL to measure only); returns the floats used. Vectors come first and frames last, so
  * that a short clip touches a short front. */
 static size_t lay_out(struct pass *p, const vx_ecapa *net, const vx_kernels *kernels, int team_size, size_t n_frames,
@@ -59,11 +84,7 @@ static size_t lay_out(struct pass *p, const vx_ecapa *net, const vx_kernels *ker
     TAKE(p->context, net->attention);
     TAKE(p->pooled, 2 * m);
     TAKE(p->raw, net->dim);
-    size_t deepest = max_size(max_size(VX_ECAPA_BLOCKS * c, m), max_size(net->input.n_in * net->input.taps,
-                                                                         c / net->scale * net->blocks[0].res2[0].taps));
-    /* The attention's hidden rows are packed whole, however long the clip. */
-    p->panel_floats = max_size(deepest * round_up(PACK_FRAMES, kernels->panel_width),
-                               net->attention * round_up(max_frames, kernels->panel_width));
+    p->panel_floats = pack_lanes(net, kernels, max_frames);
     TAKE(p->panels, (size_t)team_size * p->panel_floats);
 
     TAKE(p->features, net->bands * p->ld);
@@ -117,19 +138,19 @@ static void conv_by_library(struct pass *p, const vx_conv *c, const float *x, co
             b = p->panels;
             ldb = n;
         }
-        if (gemm->sgemm(row1 - row0, n, depth, c->weight + row0 * c->weight_ld, c->weight_ld, b, ldb, y + first,
-                        p->ld) != 0)
+        if (gemm->sgemm(row1 - row0, n, depth, (const float *)c->weight + row0 * c->weight_ld, c->weight_ld, b, ldb,
+                        y + first, p->ld) != 0)
             p->failed = true;
     }
     for (size_t row = row0; row < row1; row++)
-        p->run->kernels->finish_row(c, row, y + (row - row0) * p->ld, p->n);
+        p->run->kernels->row->finish(c, row, y + (row - row0) * p->ld, p->n);
 }
 
 /* Rows [row0, row1) of a layer into y (whose first row is row0). */
 static void conv_rows(struct pass *p, int rank, const vx_conv *c, const float *x, const float *x_add, size_t row0,
                       size_t row1, float *y)
 {
-    const vx_kernels *k = p->run->kernels;
+    const vx_product *product = p->run->kernels->product[c->number];
     if (row0 == row1)
         return;
     if (p->run->gemm) {
@@ -137,11 +158,11 @@ static void conv_rows(struct pass *p, int rank, const vx_conv *c, const float *x
         return;
     }
     vx_panels panels = {.data = p->panels + (size_t)rank * p->panel_floats, .capacity = p->panel_floats};
-    const size_t step = k->panels_fit(c, panels.capacity);
+    const size_t step = product->panels_fit(c, panels.capacity);
     for (; panels.first < p->n; panels.first += step) {
         panels.n = p->n - panels.first < step ? p->n - panels.first : step;
-        k->pack(c, x, x_add, p->ld, p->n, &panels);
-        k->multiply(c, &panels, row0, row1, y, p->ld);
+        product->pack(c, x, x_add, p->ld, p->n, &panels);
+        product->multiply(c, &panels, row0, row1, y, p->ld);
     }
 }
 
@@ -153,15 +174,15 @@ static void conv(struct pass *p, int rank, const vx_conv *c, const float *x, con
     meet(p);
 }
 
-static float dense_row(const struct pass *p, const vx_dense *d, size_t row, size_t weight_ld, const float *x)
+static float dense_row(const struct pass *p, const vx_dense *d, size_t row, const float *x)
 {
-    return p->run->kernels->dot(d->weight + row * weight_ld, x, d->n_in) + d->bias[row];
+    return p->run->kernels->row->dot(d->weight + row * d->weight_ld, x, d->n_in) + d->bias[row];
 }
 
 /* Squeeze and excitation, and the block's residual: y = x + gate * t1. */
 static void excite(struct pass *p, int rank, const vx_ecapa_block *block, const float *x, float *y)
 {
-    const vx_kernels *k = p->run->kernels;
+    const vx_row_kernels *k = p->run->kernels->row;
     size_t row0, row1, hidden0, hidden1;
     float ignored;
     share(p, rank, p->net->channels, &row0, &row1);
@@ -170,10 +191,10 @@ static void excite(struct pass *p, int rank, const vx_ecapa_block *block, const 
         k->mean_std(p->t1 + r * p->ld, p->n, 0, &p->se_mean[r], &ignored);
     meet(p);
     for (size_t r = hidden0; r < hidden1; r++)
-        p->se_hidden[r] = fmaxf(dense_row(p, &block->se_squeeze, r, block->se_squeeze.n_in, p->se_mean), 0.0f);
+        p->se_hidden[r] = fmaxf(dense_row(p, &block->se_squeeze, r, p->se_mean), 0.0f);
     meet(p);
     for (size_t r = row0; r < row1; r++)
-        p->gates[r] = dense_row(p, &block->se_excite, r, block->se_excite.n_in, p->se_hidden);
+        p->gates[r] = dense_row(p, &block->se_excite, r, p->se_hidden);
     k->sigmoid(p->gates + row0, row1 - row0);
     for (size_t r = row0; r < row1; r++)
         k->add_scaled(x + r * p->ld, p->gates[r], p->t1 + r * p->ld, p->n, y + r * p->ld);
@@ -196,7 +217,8 @@ static void se_res2_block(struct pass *p, int rank, const vx_ecapa_block *block,
 /* Attentive statistics pooling with global context, and the batch norm behind it. */
 static void pool(struct pass *p, int rank)
 {
-    const vx_kernels *k = p->run->kernels;
+    const vx_row_kernels *k = p->run->kernels->row;
+    const vx_product *product = p->run->kernels->product[p->net->attention_out.number];
     const vx_ecapa *net = p->net;
     const size_t m = net->mfa_channels;
     size_t row0, row1, first, end;
@@ -206,7 +228,7 @@ static void pool(struct pass *p, int rank)
     meet(p);
     share(p, rank, net->attention, &first, &end);
     for (size_t r = first; r < end; r++)
-        p->context[r] = dense_row(p, &net->attention_context, r, net->attention_in.weight_ld, p->stats);
+        p->context[r] = dense_row(p, &net->attention_context, r, p->stats);
     meet(p);
     vx_conv attention_in = net->attention_in;
     attention_in.bias = p->context;
@@ -216,13 +238,13 @@ static void pool(struct pass *p, int rank)
     float *logits = p->logits + (size_t)rank * ATTEND_ROWS * p->ld;
     vx_panels panels = {.data = p->panels + (size_t)rank * p->panel_floats, .capacity = p->panel_floats, .n = p->n};
     if (!p->run->gemm)
-        k->pack(&net->attention_out, p->hidden, NULL, p->ld, p->n, &panels);
+        product->pack(&net->attention_out, p->hidden, NULL, p->ld, p->n, &panels);
     for (size_t r = row0; r < row1; r += ATTEND_ROWS) {
         size_t stop = row1 - r < ATTEND_ROWS ? row1 : r + ATTEND_ROWS;
         if (p->run->gemm)
             conv_by_library(p, &net->attention_out, p->hidden, NULL, r, stop, logits);
         else
-            k->multiply(&net->attention_out, &panels, r, stop, logits, p->ld);
+            product->multiply(&net->attention_out, &panels, r, stop, logits, p->ld);
         for (size_t i = r; i < stop; i++) {
             k->attend(logits + (i - r) * p->ld, p->mfa + i * p->ld, p->n, 1e-12f, &p->pooled[i], &p->pooled[m + i]);
             p->pooled[i] = p->pooled[i] * net->pool_scale[i] + net->pool_shift[i];
@@ -248,7 +270,7 @@ static void pass(void *arg, int rank)
     size_t first, end;
     share(p, rank, net->dim, &first, &end);
     for (size_t r = first; r < end; r++)
-        p->raw[r] = dense_row(p, &net->embedding, r, net->embedding.n_in, p->pooled);
+        p->raw[r] = dense_row(p, &net->embedding, r, p->pooled);
 }
 
 size_t vx_ecapa_min_frames(const vx_ecapa *net)

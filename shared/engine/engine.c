@@ -12,7 +12,8 @@
 #include "shared/engine/self_test.h"
 #include "shared/engine/strategy.h"
 
-static const vx_strategy *const strategies[] = {&vx_strategy_native, &vx_strategy_jit, &vx_strategy_onnx};
+static const vx_strategy *const strategies[] = {&vx_strategy_native, &vx_strategy_quantized, &vx_strategy_jit,
+                                                &vx_strategy_onnx};
 
 struct vx_engine {
     vx_manifest manifest;
@@ -54,10 +55,15 @@ static bool is_device(const char *device)
 /* ---- opening ---- */
 
 /* What the options ask that not every strategy can do. */
+static bool has_precision(const vx_strategy *strategy, vx_precision precision)
+{
+    return precision == VX_PRECISION_AUTO || (strategy->precisions >> precision & 1) != 0;
+}
+
 static bool can_serve(const vx_strategy *strategy, const vx_engine_options *options)
 {
     return (is_cpu(options->device) || !strategy->on_cpu_only) &&
-           (options->precision != VX_PRECISION_BF16 || !strategy->in_f32_only);
+           has_precision(strategy, options->precision);
 }
 
 static vx_err check_wishes(const vx_strategy *strategy, const vx_engine_options *options, vx_errinfo *info)
@@ -68,8 +74,12 @@ static vx_err check_wishes(const vx_strategy *strategy, const vx_engine_options 
         return vx_errinfo_set(info, VX_ERR_OPTION_VALUE,
                               "strategy '%s' runs on the CPU only; ECAPA_DEVICE=%s needs jit", strategy->name,
                               options->device);
-    return vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "strategy '%s' computes in f32; VOXLOCK_PRECISION=bf16 needs jit",
-                          strategy->name);
+    static const char *const who[] = {[VX_PRECISION_F32] = "native, jit or onnx",
+                                      [VX_PRECISION_BF16] = "native or jit",
+                                      [VX_PRECISION_INT8] = "quantized"};
+    const char *precision = vx_precision_name(options->precision);
+    return vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "strategy '%s' has no %s; VOXLOCK_PRECISION=%s needs %s",
+                          strategy->name, precision, precision, who[options->precision]);
 }
 
 static vx_err check_memory(const vx_strategy *strategy, const vx_artefact *artefact, const vx_engine_options *options,
@@ -96,6 +106,10 @@ static vx_err open_strategy(vx_engine *engine, const char *folder, const char *n
     if (!artefact)
         return vx_errinfo_set_at(info, VX_ERR_MODEL_MISSING, folder, -1, 0,
                                  "the manifest lists no artefact for strategy '%s'", name);
+    if (!has_precision(strategy, artefact->precision))
+        return vx_errinfo_set_at(info, VX_ERR_MODEL_CORRUPT, folder, -1, 0,
+                                 "the manifest states %s for strategy '%s', which has none",
+                                 vx_precision_name(artefact->precision), name);
     err = check_memory(strategy, artefact, options, info);
     if (err != VX_OK)
         return err;

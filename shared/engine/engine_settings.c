@@ -7,14 +7,13 @@
 
 static vx_err find_isa(const char *name, vx_isa *ret_isa, vx_errinfo *info)
 {
-    static const vx_isa levels[] = {VX_ISA_SCALAR, VX_ISA_NEON, VX_ISA_AVX2, VX_ISA_AVX512};
     if (strcmp(name, "auto") == 0) {
         *ret_isa = vx_isa_best();
         return VX_OK;
     }
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-        if (strcmp(name, vx_isa_name(levels[i])) == 0 && vx_isa_available(levels[i])) {
-            *ret_isa = levels[i];
+    for (int isa = VX_ISA_SCALAR; isa <= VX_ISA_LAST; isa++)
+        if (strcmp(name, vx_isa_name((vx_isa)isa)) == 0 && vx_isa_available((vx_isa)isa)) {
+            *ret_isa = (vx_isa)isa;
             return VX_OK;
         }
     return vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "VOXLOCK_ISA=%s: this machine cannot run it; its best is %s", name,
@@ -23,7 +22,7 @@ static vx_err find_isa(const char *name, vx_isa *ret_isa, vx_errinfo *info)
 
 static vx_precision find_precision(const char *name)
 {
-    for (int p = VX_PRECISION_AUTO; p <= VX_PRECISION_BF16; p++)
+    for (int p = VX_PRECISION_AUTO; p <= VX_PRECISION_INT8; p++)
         if (strcmp(name, vx_precision_name((vx_precision)p)) == 0)
             return (vx_precision)p;
     return VX_PRECISION_AUTO; /* the table of settings lets no other name through */

@@ -331,6 +331,7 @@ static void hosted_info(const vx_strategy_state *state, vx_engine_info *ret_info
 
 const vx_strategy vx_strategy_jit = {
     .name = "jit",
+    .precisions = 1u << VX_PRECISION_F32 | 1u << VX_PRECISION_BF16,
     .fixed_bytes = (size_t)220 * 1000000,
     .bytes_per_byte = 2.4,
     .open = jit_open,
@@ -342,7 +343,7 @@ const vx_strategy vx_strategy_jit = {
 const vx_strategy vx_strategy_onnx = {
     .name = "onnx",
     .on_cpu_only = true,
-    .in_f32_only = true,
+    .precisions = 1u << VX_PRECISION_F32,
     .fixed_bytes = (size_t)64 * 1000000,
     .bytes_per_byte = 2.3,
     .open = onnx_open,

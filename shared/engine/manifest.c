@@ -58,8 +58,11 @@ typedef struct field {
 
 static const char *const windows[] = {[VX_WINDOW_HAMMING] = "hamming", [VX_WINDOW_HANN] = "hann", NULL};
 static const char *const log_kinds[] = {[VX_LOG_DB] = "db", [VX_LOG_NATURAL] = "natural", NULL};
-static const char *const precisions[] = {
-    [VX_PRECISION_AUTO] = "auto", [VX_PRECISION_F32] = "f32", [VX_PRECISION_BF16] = "bf16", NULL};
+static const char *const precisions[] = {[VX_PRECISION_AUTO] = "auto",
+                                         [VX_PRECISION_F32] = "f32",
+                                         [VX_PRECISION_BF16] = "bf16",
+                                         [VX_PRECISION_INT8] = "int8",
+                                         NULL};
 
 static const char *const signals[] = {"voxlock-1", NULL}; /* VX_SELF_TEST_SIGNAL */
 

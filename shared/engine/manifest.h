@@ -16,8 +16,8 @@
 #define VX_MANIFEST_MAX_ARTEFACTS 8
 
 /* What numbers the network's products are computed in. */
-typedef enum { VX_PRECISION_AUTO, VX_PRECISION_F32, VX_PRECISION_BF16 } vx_precision;
-/* "auto", "f32", "bf16". Static. */
+typedef enum { VX_PRECISION_AUTO, VX_PRECISION_F32, VX_PRECISION_BF16, VX_PRECISION_INT8 } vx_precision;
+/* "auto", "f32", "bf16", "int8". Static. */
 const char *vx_precision_name(vx_precision precision);
 
 /* One file that a strategy can run. Times and cosine are what bake measured; negative means not measured. */

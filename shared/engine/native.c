@@ -1,4 +1,5 @@
-/* native.c - the strategy "native": features and network by our own kernels, on weights mapped from the file.
+/* native.c - the strategies "native" and "quantized": features and network by our own kernels, on weights mapped from
+ * the file. They differ in the file, and in what its convolutions are.
  * Owns:   the mapping, and one scratch (front end, team of threads, arena) for each concurrent caller.
  * Does not: know HTTP, queues or caches.
  */
@@ -124,8 +125,14 @@ static void native_close(vx_strategy_state *state)
     free(state);
 }
 
-static vx_err choose_gemm(vx_strategy_state *state, const char *name, vx_errinfo *info)
+static vx_err choose_gemm(vx_strategy_state *state, const char *name, vx_precision precision, vx_errinfo *info)
 {
+    const bool named = name && strcmp(name, "auto") != 0 && strcmp(name, "simd") != 0;
+    if (named && precision != VX_PRECISION_F32)
+        return vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "VOXLOCK_GEMM=%s computes in f32 only; %s needs simd", name,
+                              vx_precision_name(precision));
+    if (precision != VX_PRECISION_F32)
+        return VX_OK;
     if (!name || strcmp(name, "auto") == 0) {
 #if defined(__APPLE__)
         /* Accelerate reaches the matrix unit that no public instruction set does. */
@@ -139,8 +146,32 @@ static vx_err choose_gemm(vx_strategy_state *state, const char *name, vx_errinfo
     return vx_gemm_plugin_load(name, &state->gemm, info);
 }
 
-static vx_err native_open(const char *folder, const vx_manifest *manifest, const vx_engine_options *options,
-                          vx_strategy_state **ret_state, vx_errinfo *info)
+/* Only the strategy whose file may hold int8 weights reckons with them. */
+static vx_err check_numbers(vx_ecapa *net, vx_precision precision, vx_errinfo *info)
+{
+    vx_conv *convs[VX_ECAPA_MAX_CONVS];
+    for (size_t n = vx_ecapa_convs(net, convs); n-- > 0;)
+        if (convs[n]->number != VX_NUMBER_F32 && precision != VX_PRECISION_INT8)
+            return vx_errinfo_set(info, VX_ERR_MODEL_SHAPE,
+                                  "the weights of strategy 'native' are int8, which is an artefact of 'quantized'");
+    return VX_OK;
+}
+
+/* bf16 for a network of f32 weights, if that is wanted and this level has products for it: without them bf16 would
+ * only be slower and less exact. What it came to, native_info says. */
+static vx_err lower_precision(vx_strategy_state *state, vx_precision precision)
+{
+    if (precision != VX_PRECISION_BF16 || !state->kernels->product[VX_NUMBER_BF16])
+        return VX_OK;
+    vx_err err = vx_ecapa_to_bf16(&state->net, state->kernels->row);
+    if (err == VX_OK)
+        vx_map_relax(&state->map);
+    return err;
+}
+
+static vx_err open_artefact(const char *folder, const vx_manifest *manifest, const vx_artefact *artefact,
+                            vx_precision precision, const vx_engine_options *options, vx_strategy_state **ret_state,
+                            vx_errinfo *info)
 {
     vx_strategy_state *state = calloc(1, sizeof *state);
     if (!state)
@@ -152,12 +183,12 @@ static vx_err native_open(const char *folder, const vx_manifest *manifest, const
     state->kernels = vx_kernels_for(options->isa);
 
     struct scratch *first = NULL;
-    vx_err err = choose_gemm(state, options->gemm, info);
+    vx_err err = choose_gemm(state, options->gemm, precision, info);
     /* A library brings threads of its own. */
     state->whole.team_size = state->gemm ? 1 : state->threads;
     state->single.team_size = 1;
     if (err == VX_OK)
-        err = vx_manifest_open_artefact(folder, vx_manifest_artefact(manifest, "native"), &state->map, info);
+        err = vx_manifest_open_artefact(folder, artefact, &state->map, info);
     if (err == VX_OK)
         err = vx_safetensors_open(state->map.data, state->map.len, &state->file, info);
     if (err == VX_OK)
@@ -165,6 +196,10 @@ static vx_err native_open(const char *folder, const vx_manifest *manifest, const
     if (err == VX_OK && state->net.dim != (size_t)manifest->dim)
         err = vx_errinfo_set(info, VX_ERR_MODEL_SHAPE, "the weights give %zu numbers, the manifest says %d",
                              state->net.dim, manifest->dim);
+    if (err == VX_OK)
+        err = check_numbers(&state->net, precision, info);
+    if (err == VX_OK)
+        err = lower_precision(state, precision);
     state->max_frames = VX_AUDIO_MAX_SAMPLES / (size_t)manifest->fbank.hop + 1;
     /* The first caller's scratch now, so that what cannot work fails here and not at the first request. */
     if (err == VX_OK)
@@ -176,6 +211,23 @@ static vx_err native_open(const char *folder, const vx_manifest *manifest, const
     give_scratch(state, &state->whole, first);
     *ret_state = state;
     return VX_OK;
+}
+
+static vx_err open_native(const char *folder, const vx_manifest *manifest, const vx_engine_options *options,
+                          vx_strategy_state **ret_state, vx_errinfo *info)
+{
+    const vx_artefact *artefact = vx_manifest_artefact(manifest, "native");
+    vx_precision precision = options->precision == VX_PRECISION_AUTO ? artefact->precision : options->precision;
+    if (precision == VX_PRECISION_AUTO)
+        precision = VX_PRECISION_F32;
+    return open_artefact(folder, manifest, artefact, precision, options, ret_state, info);
+}
+
+static vx_err open_quantized(const char *folder, const vx_manifest *manifest, const vx_engine_options *options,
+                             vx_strategy_state **ret_state, vx_errinfo *info)
+{
+    return open_artefact(folder, manifest, vx_manifest_artefact(manifest, "quantized"), VX_PRECISION_INT8, options,
+                         ret_state, info);
 }
 
 static vx_err run_clip(vx_strategy_state *state, struct scratch *s, const vx_clip *clip, float *ret_raw,
@@ -279,7 +331,8 @@ static void native_info(const vx_strategy_state *state, vx_engine_info *ret_info
     ret_info->gemm = state->gemm ? state->gemm->library : "simd";
     ret_info->isa = state->kernels->name;
     ret_info->device = "cpu";
-    ret_info->precision = vx_precision_name(VX_PRECISION_F32);
+    static const vx_precision precisions[VX_NUMBERS] = {VX_PRECISION_F32, VX_PRECISION_BF16, VX_PRECISION_INT8};
+    ret_info->precision = vx_precision_name(precisions[vx_ecapa_number(&state->net)]);
     ret_info->threads = state->threads;
     ret_info->weights_bytes = state->map.len;
 }
@@ -287,10 +340,23 @@ static void native_info(const vx_strategy_state *state, vx_engine_info *ret_info
 const vx_strategy vx_strategy_native = {
     .name = "native",
     .on_cpu_only = true,
-    .in_f32_only = true,
+    .precisions = 1u << VX_PRECISION_F32 | 1u << VX_PRECISION_BF16,
     .fixed_bytes = (size_t)20 * 1000000,
-    .bytes_per_byte = 1.3, /* the mapped file, and activations as wide as its layers */
-    .open = native_open,
+    .bytes_per_byte = 1.3, /* the mapped file, and activations as wide as its layers, or for a moment bf16 weights */
+    .open = open_native,
+    .embed = native_embed,
+    .embed_batch = native_embed_batch,
+    .info = native_info,
+    .close = native_close,
+};
+
+const vx_strategy vx_strategy_quantized = {
+    .name = "quantized",
+    .on_cpu_only = true,
+    .precisions = 1u << VX_PRECISION_INT8,
+    .fixed_bytes = (size_t)20 * 1000000,
+    .bytes_per_byte = 1.3,
+    .open = open_quantized,
     .embed = native_embed,
     .embed_batch = native_embed_batch,
     .info = native_info,

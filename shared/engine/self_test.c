@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* x / 2^n rounded down, as Python's >> does it; C leaves the shift of a negative number to the compiler. */
 static int32_t shifted(int32_t x, int n)
@@ -24,9 +25,16 @@ void vx_self_test_signal(float ret_samples[VX_SELF_TEST_SAMPLES])
     }
 }
 
-static vx_err compare(vx_engine *engine, const vx_manifest *manifest, const vx_embedding *got, const float *samples,
+static double cosine_needed(const vx_engine_info *about)
+{
+    return strcmp(about->precision, vx_precision_name(VX_PRECISION_INT8)) == 0 ? VX_SELF_TEST_COSINE_INT8
+                                                                               : VX_SELF_TEST_COSINE;
+}
+
+static vx_err compare(vx_engine *engine, const vx_engine_info *about, const vx_embedding *got, const float *samples,
                       double *ret_cosine, vx_errinfo *info)
 {
+    const vx_manifest *manifest = about->manifest;
     vx_embedding other;
     double cosine;
     if (manifest->self_test_dim == 0) {
@@ -44,12 +52,12 @@ static vx_err compare(vx_engine *engine, const vx_manifest *manifest, const vx_e
         err = vx_embedding_cosine(got, &other, &cosine);
     if (err != VX_OK)
         return vx_errinfo_set(info, err, "the manifest's self-test embedding cannot be compared");
-    if (!(cosine >= VX_SELF_TEST_COSINE))
+    if (!(cosine >= cosine_needed(about)))
         return vx_errinfo_set(
             info, VX_ERR_ENGINE,
             "the self-test embedding has cosine %.5f to the manifest's, at least %.3f is needed: this "
             "machine or build computes wrong vectors",
-            cosine, VX_SELF_TEST_COSINE);
+            cosine, cosine_needed(about));
     *ret_cosine = cosine;
     return VX_OK;
 }
@@ -66,7 +74,7 @@ vx_err vx_engine_self_test(vx_engine *engine, double *ret_cosine, vx_errinfo *in
     vx_self_test_signal(samples);
     vx_err err = vx_engine_embed(engine, samples, VX_SELF_TEST_SAMPLES, &got, NULL, &cause);
     if (err == VX_OK)
-        err = compare(engine, about.manifest, &got, samples, ret_cosine, info);
+        err = compare(engine, &about, &got, samples, ret_cosine, info);
     else
         vx_errinfo_set(info, err, "the first inference failed: %s", vx_errinfo_text(&cause, err));
     free(samples);

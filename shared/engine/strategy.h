@@ -12,7 +12,8 @@ typedef struct vx_strategy_state vx_strategy_state;
 typedef struct vx_strategy {
     const char *name; /* also the artefact's name in the manifest */
     bool on_cpu_only; /* else options->device may name another */
-    bool in_f32_only; /* else options->precision may be bf16 */
+    /* What options->precision and the manifest may ask for, besides auto: the bit 1 << p for each vx_precision p. */
+    unsigned precisions;
     /* Resident memory that an engine adds to the process at most, while it is opened and on clips of up to 10 s: so
      * much, library included, and so many bytes for each byte of the artefact. A line drawn above what two models took
      * (docs/measurements.md, "Memory"). */
@@ -33,9 +34,10 @@ typedef struct vx_strategy {
     void (*close)(vx_strategy_state *state);
 } vx_strategy;
 
-extern const vx_strategy vx_strategy_native; /* native.c */
-extern const vx_strategy vx_strategy_jit;    /* hosted.c */
-extern const vx_strategy vx_strategy_onnx;   /* hosted.c */
+extern const vx_strategy vx_strategy_native;    /* native.c */
+extern const vx_strategy vx_strategy_quantized; /* native.c */
+extern const vx_strategy vx_strategy_jit;       /* hosted.c */
+extern const vx_strategy vx_strategy_onnx;      /* hosted.c */
 
 /* Every strategy that there is; a plugin's library need not be there. NULL when no strategy has this name. */
 const vx_strategy *vx_strategy_find(const char *name);

@@ -217,13 +217,20 @@ static void levels_agree_with_the_compiler(void **state)
     assert_int_equal(vx_isa_available(VX_ISA_AVX512), avx512);
     assert_int_equal(vx_cpu_has_avx512vbmi(), avx512 && __builtin_cpu_supports("avx512vbmi"));
     assert_false(vx_isa_available(VX_ISA_NEON));
-    assert_int_equal(vx_isa_best(), avx512 ? VX_ISA_AVX512 : avx2 ? VX_ISA_AVX2 : VX_ISA_SCALAR);
+    assert_int_equal(vx_isa_available(VX_ISA_AVX512_VNNI), avx512 && __builtin_cpu_supports("avx512vnni"));
+    assert_false(vx_isa_available(VX_ISA_NEON_DOT));
+    assert_int_equal(vx_isa_base(vx_isa_best()), avx512 ? VX_ISA_AVX512 : avx2 ? VX_ISA_AVX2 : VX_ISA_SCALAR);
 #elif defined(__aarch64__)
     assert_true(vx_isa_available(VX_ISA_NEON));
     assert_false(vx_isa_available(VX_ISA_AVX2));
     assert_false(vx_cpu_has_avx512vbmi());
-    assert_int_equal(vx_isa_best(), VX_ISA_NEON);
+    assert_int_equal(vx_isa_base(vx_isa_best()), VX_ISA_NEON);
 #endif
+    for (int isa = VX_ISA_SCALAR; isa <= VX_ISA_LAST; isa++) {
+        assert_true(isa <= (int)vx_isa_best() || !vx_isa_available((vx_isa)isa));
+        /* An extension without the vectors that it extends would be of no use. */
+        assert_true(!vx_isa_available((vx_isa)isa) || vx_isa_available(vx_isa_base((vx_isa)isa)));
+    }
 }
 
 static void levels_have_names(void **state)
@@ -234,6 +241,9 @@ static void levels_have_names(void **state)
     assert_string_equal(vx_isa_name(VX_ISA_AVX2), "avx2");
     assert_string_equal(vx_isa_name(VX_ISA_AVX512), "avx512");
     assert_string_equal(vx_isa_name((vx_isa)99), "unknown");
+    for (int isa = VX_ISA_SCALAR; isa <= VX_ISA_LAST; isa++)
+        for (int other = VX_ISA_SCALAR; other < isa; other++)
+            assert_string_not_equal(vx_isa_name((vx_isa)isa), vx_isa_name((vx_isa)other));
 }
 
 /* ---- memory -------------------------------------------------------------------------------------------------- */

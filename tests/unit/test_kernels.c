@@ -13,7 +13,7 @@
 #include "shared/engine/kernels.h"
 #include "tests/support/guard.h"
 
-enum { MAX_SETS = 8, SEED = 20201 };
+enum { MAX_SETS = 16, SEED = 20201 };
 static const vx_kernels *sets[MAX_SETS];
 static size_t n_sets;
 
@@ -27,6 +27,10 @@ static void fill(float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         x[i] = uniform();
+}
+static const vx_product *f32(const vx_kernels *set)
+{
+    return set->product[VX_NUMBER_F32];
 }
 static size_t round_up(size_t n, size_t to)
 {
@@ -50,7 +54,7 @@ static double conv_oracle(const vx_conv *c, const float *x, const float *add, si
             ptrdiff_t at = reflect((ptrdiff_t)t + ((ptrdiff_t)tap - (ptrdiff_t)(c->taps / 2)) * (ptrdiff_t)c->dilation,
                                    (ptrdiff_t)n);
             double v = x[in * ld + (size_t)at] + (add ? (double)add[in * ld + (size_t)at] : 0.0);
-            double w = c->weight[row * c->weight_ld + in * c->taps + tap];
+            double w = ((const float *)c->weight)[row * c->weight_ld + in * c->taps + tap];
             sum += w * v;
             magnitude += fabs(w * v);
         }
@@ -66,7 +70,7 @@ static double conv_oracle(const vx_conv *c, const float *x, const float *add, si
     return c->tanh ? tanh(sum) : sum;
 }
 
-static void check_conv(const vx_kernels *k, vx_conv c, size_t n, bool with_add, size_t row0, size_t capacity_frames)
+static void check_conv(const vx_product *k, vx_conv c, size_t n, bool with_add, size_t row0, size_t capacity_frames)
 {
     const size_t depth = c.n_in * c.taps, ld = round_up(n, VX_ROW_FLOATS);
     c.weight_ld = depth + 3; /* rows need not be packed against each other */
@@ -132,7 +136,7 @@ static void test_conv_shapes(void **state)
                              .relu = variant & 1,
                              .scale = variant & 2 ? &(float){0} : NULL,
                              .tanh = variant == 7};
-                check_conv(sets[s], c, 37 + (size_t)variant, variant & 4, 0, 200);
+                check_conv(f32(sets[s]), c, 37 + (size_t)variant, variant & 4, 0, 200);
             }
 }
 
@@ -142,8 +146,8 @@ static void test_conv_lengths(void **state)
     (void)state;
     vx_conv c = {.n_out = 9, .n_in = 5, .taps = 3, .dilation = 2, .relu = true, .scale = &(float){0}};
     for (size_t s = 0; s < n_sets; s++)
-        for (size_t n = 3; n <= 3 * sets[s]->panel_width + 1; n++)
-            check_conv(sets[s], c, n, n % 2, 0, n);
+        for (size_t n = 3; n <= 3 * f32(sets[s])->panel_width + 1; n++)
+            check_conv(f32(sets[s]), c, n, n % 2, 0, n);
 }
 
 static void test_conv_row_ranges_and_blocks(void **state)
@@ -152,11 +156,11 @@ static void test_conv_row_ranges_and_blocks(void **state)
     for (size_t s = 0; s < n_sets; s++) {
         /* More rows than a row block, deeper than several k blocks, more frames than fit at once. */
         vx_conv c = {.n_out = 600, .n_in = 3, .taps = 1, .dilation = 1};
-        check_conv(sets[s], c, 50, false, 8, 50);
+        check_conv(f32(sets[s]), c, 50, false, 8, 50);
         c = (vx_conv){.n_out = 3, .n_in = 600, .taps = 1, .dilation = 1};
-        check_conv(sets[s], c, 20, true, 0, 20);
+        check_conv(f32(sets[s]), c, 20, true, 0, 20);
         c = (vx_conv){.n_out = 10, .n_in = 7, .taps = 3, .dilation = 3};
-        check_conv(sets[s], c, 301, true, 0, sets[s]->panel_width);
+        check_conv(f32(sets[s]), c, 301, true, 0, f32(sets[s])->panel_width);
     }
 }
 
@@ -171,8 +175,8 @@ static void test_conv_keeps_nan_and_inf(void **state)
             vx_conv c = {
                 .n_out = 1, .n_in = 1, .taps = 1, .dilation = 1, .weight = &one, .weight_ld = 1, .bias = &zero};
             vx_panels p = {.data = packed, .capacity = 256, .n = 20};
-            sets[s]->pack(&c, x, NULL, 64, 20, &p);
-            sets[s]->multiply(&c, &p, 0, 1, y, 64);
+            f32(sets[s])->pack(&c, x, NULL, 64, 20, &p);
+            f32(sets[s])->multiply(&c, &p, 0, 1, y, 64);
             if (i == 0)
                 assert_true(isnan(y[5]));
             else
@@ -197,7 +201,7 @@ static void test_dot(void **state)
                 want += p;
                 magnitude += fabs(p);
             }
-            assert_true(fabs(sets[s]->dot(a.data, b.data, n) - want) <= (double)(n + 1) * FLT_EPSILON * magnitude);
+            assert_true(fabs(sets[s]->row->dot(a.data, b.data, n) - want) <= (double)(n + 1) * FLT_EPSILON * magnitude);
             guard_free(&a);
             guard_free(&b);
         }
@@ -217,7 +221,7 @@ static void test_mean_std(void **state)
             for (size_t i = 0; i < n; i++)
                 squares += (v[i] - sum / (double)n) * (v[i] - sum / (double)n);
             double want = sqrt(fmax(squares / (double)n, 1e-12));
-            sets[s]->mean_std(v, n, 1e-12f, &mean, &std);
+            sets[s]->row->mean_std(v, n, 1e-12f, &mean, &std);
             /* The mean is off by n ulps of 101 at most, and the deviation by that much where it is small. */
             double bound = (double)(n + 2) * FLT_EPSILON * 101;
             assert_true(fabs(mean - sum / (double)n) <= bound);
@@ -246,7 +250,7 @@ static void test_attend(void **state)
             for (size_t i = 0; i < n; i++)
                 squares += exp(a[i] - top) * (v[i] - want) * (v[i] - want);
             double deviation = sqrt(fmax(squares / total, 1e-12));
-            sets[s]->attend(a, v, n, 1e-12f, &mean, &std);
+            sets[s]->row->attend(a, v, n, 1e-12f, &mean, &std);
             /* exp is within 3e-7 relative plus its argument's rounding (up to 120 * eps / 2); sums of n like signs. */
             double bound = 1e-5 + (double)n * FLT_EPSILON;
             assert_true(fabs(mean - want) <= bound);
@@ -267,17 +271,41 @@ static void test_sigmoid_and_add_scaled(void **state)
             float *x = a.data, *v = b.data, *out = y.data;
             fill(x, n);
             fill(v, n);
-            sets[s]->add_scaled(x, 0.37f, v, n, out);
+            sets[s]->row->add_scaled(x, 0.37f, v, n, out);
             for (size_t i = 0; i < n; i++)
                 assert_true(fabs(out[i] - ((double)x[i] + (double)0.37f * v[i])) <= 2 * FLT_EPSILON);
             for (size_t i = 0; i < n; i++)
                 out[i] = x[i] * (i % 2 ? 8.0f : 200.0f);
             memcpy(x, out, n * sizeof *x);
-            sets[s]->sigmoid(out, n);
+            sets[s]->row->sigmoid(out, n);
             for (size_t i = 0; i < n; i++)
                 assert_true(fabs(out[i] - 1 / (1 + exp(-(double)x[i]))) <= 1e-6);
             guard_free(&a);
             guard_free(&b);
+            guard_free(&y);
+        }
+}
+
+static void test_to_bf16(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t bits;
+        uint16_t want;
+    } cases[] = {{0x00000000, 0x0000}, {0x80000000, 0x8000}, {0x3f800000, 0x3f80}, {0x3f807fff, 0x3f80},
+                 {0x3f808000, 0x3f80}, {0x3f808001, 0x3f81}, {0x3f818000, 0x3f82}, {0xbf818000, 0xbf82},
+                 {0x7f7fffff, 0x7f80}, {0x7f800000, 0x7f80}, {0xff800000, 0xff80}, {0x00008000, 0x0000},
+                 {0x00018000, 0x0002}, {0x7f800001, 0x7fc0}, {0x7fffffff, 0x7fff}, {0xffffffff, 0xffff}};
+    enum { N_CASES = sizeof cases / sizeof *cases };
+    for (size_t s = 0; s < n_sets; s++)
+        for (size_t n = 0; n <= 3 * N_CASES + 1; n++) {
+            guard x = guard_alloc(n * sizeof(float)), y = guard_alloc(n * sizeof(uint16_t));
+            for (size_t i = 0; i < n; i++)
+                memcpy((float *)x.data + i, &cases[i % N_CASES].bits, sizeof(float));
+            sets[s]->row->to_bf16(x.data, n, y.data);
+            for (size_t i = 0; i < n; i++)
+                assert_int_equal(((uint16_t *)y.data)[i], cases[i % N_CASES].want);
+            guard_free(&x);
             guard_free(&y);
         }
 }
@@ -309,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_mean_std),
         cmocka_unit_test(test_attend),
         cmocka_unit_test(test_sigmoid_and_add_scaled),
+        cmocka_unit_test(test_to_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -201,7 +201,7 @@ static void settings_are_not_tried_again(void **state)
         vx_engine_options options;
         vx_err err;
     } rows[] = {
-        {{.strategy = "quantized", .threads = 1, .isa = vx_isa_best()}, VX_ERR_OPTION_VALUE},
+        {{.strategy = "telepathy", .threads = 1, .isa = vx_isa_best()}, VX_ERR_OPTION_VALUE},
         {{.gemm = "abacus", .threads = 1, .isa = vx_isa_best()}, VX_ERR_OPTION_VALUE},
         {{.threads = 1, .isa = other, .fall_back = true}, VX_ERR_UNSUPPORTED},
         {{.threads = 0, .isa = vx_isa_best(), .fall_back = true}, VX_ERR_ARG},

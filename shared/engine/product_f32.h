@@ -1,0 +1,30 @@
+/* product_f32.h - a lane is one float: what product_simd.h asks about it. */
+#include "shared/engine/kernel_tables.h"
+#include "shared/engine/vector_math.h"
+
+#define NUMBER VX_NUMBER_F32
+enum { GROUP = 1 };
+typedef vf vsum;
+
+INLINE vi encode(const vx_conv *c, size_t channel, vf x)
+{
+    (void)c;
+    (void)channel;
+    return (vi)x;
+}
+INLINE vsum start(const vx_conv *c, size_t row)
+{
+    (void)c;
+    (void)row;
+    return splat(0);
+}
+INLINE vsum step(vsum sum, vi x, vi w)
+{
+    return sum + (vf)w * (vf)x;
+}
+INLINE vf value(const vx_conv *c, size_t row, vsum sum)
+{
+    (void)c;
+    (void)row;
+    return sum;
+}

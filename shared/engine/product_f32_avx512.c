@@ -1,0 +1,12 @@
+/* product_f32_avx512.c - f32 products by AVX-512: 8 x 3 sums, 3 inputs and a broadcast fill 28 of 32
+ * registers; a panel's block of 192 x 48 floats takes 36 KiB of the 48 KiB L1. */
+#define PRODUCT_NAME  "avx512"
+#define PRODUCT_ISA   VX_ISA_AVX512
+#define PRODUCT_TABLE vx_f32_avx512
+#define LANES         16
+#define TILE_ROWS     8
+#define TILE_VECS     3
+#define K_BLOCK       192
+#define ROW_BLOCK     512
+#include "shared/engine/product_f32.h"
+#include "shared/engine/product_simd.h"
