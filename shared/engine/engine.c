@@ -55,6 +55,12 @@ static bool is_device(const char *device)
 /* ---- opening ---- */
 
 /* What the options ask that not every strategy can do. */
+/* Who has it. */
+static const char *const precision_needs[] = {[VX_PRECISION_AUTO] = "any strategy",
+                                              [VX_PRECISION_F32] = "native, jit or onnx",
+                                              [VX_PRECISION_BF16] = "native or jit",
+                                              [VX_PRECISION_INT8] = "quantized"};
+
 static bool has_precision(const vx_strategy *strategy, vx_precision precision)
 {
     return precision == VX_PRECISION_AUTO || (strategy->precisions >> precision & 1) != 0;
@@ -62,8 +68,7 @@ static bool has_precision(const vx_strategy *strategy, vx_precision precision)
 
 static bool can_serve(const vx_strategy *strategy, const vx_engine_options *options)
 {
-    return (is_cpu(options->device) || !strategy->on_cpu_only) &&
-           has_precision(strategy, options->precision);
+    return (is_cpu(options->device) || !strategy->on_cpu_only) && has_precision(strategy, options->precision);
 }
 
 static vx_err check_wishes(const vx_strategy *strategy, const vx_engine_options *options, vx_errinfo *info)
@@ -74,12 +79,9 @@ static vx_err check_wishes(const vx_strategy *strategy, const vx_engine_options 
         return vx_errinfo_set(info, VX_ERR_OPTION_VALUE,
                               "strategy '%s' runs on the CPU only; ECAPA_DEVICE=%s needs jit", strategy->name,
                               options->device);
-    static const char *const who[] = {[VX_PRECISION_F32] = "native, jit or onnx",
-                                      [VX_PRECISION_BF16] = "native or jit",
-                                      [VX_PRECISION_INT8] = "quantized"};
     const char *precision = vx_precision_name(options->precision);
     return vx_errinfo_set(info, VX_ERR_OPTION_VALUE, "strategy '%s' has no %s; VOXLOCK_PRECISION=%s needs %s",
-                          strategy->name, precision, precision, who[options->precision]);
+                          strategy->name, precision, precision, precision_needs[options->precision]);
 }
 
 static vx_err check_memory(const vx_strategy *strategy, const vx_artefact *artefact, const vx_engine_options *options,
@@ -219,10 +221,11 @@ static void list_wanted(vx_engine *engine, const vx_artefact *const *order, int 
     if (!is_auto(options->strategy)) {
         ret->list[ret->n++] = options->strategy;
         snprintf(engine->reason, cap, "asked for by ECAPA_PREFERRED_STRATEGY");
-    } else if (!is_cpu(options->device) || options->precision == VX_PRECISION_BF16) {
+    } else if (!is_cpu(options->device) || options->precision != VX_PRECISION_AUTO) {
         list_capable(&engine->manifest, order, n_order, options, ret);
         if (is_cpu(options->device))
-            snprintf(engine->reason, cap, "auto: the strategy that computes in bf16");
+            snprintf(engine->reason, cap, "auto: the best strategy that computes in %s",
+                     vx_precision_name(options->precision));
         else
             snprintf(engine->reason, cap, "auto: the strategy that runs on %s", options->device);
     } else {
@@ -244,8 +247,10 @@ static vx_err open_any(vx_engine *engine, const char *folder, const vx_engine_op
     if (wanted.n == 0) {
         const bool cpu = is_cpu(options->device);
         refuse(&s, vx_errinfo_set_at(&s.last, VX_ERR_OPTION_VALUE, folder, -1, 0,
-                                     "nothing that auto may take here %s %s; that needs an artefact for jit",
-                                     cpu ? "computes in" : "runs on", cpu ? "bf16" : options->device));
+                                     "nothing that auto may take here %s %s; that needs an artefact for %s",
+                                     cpu ? "computes in" : "runs on",
+                                     cpu ? vx_precision_name(options->precision) : options->device,
+                                     cpu ? precision_needs[options->precision] : "jit"));
     }
     if (open_one_of(&s, &wanted, options))
         return VX_OK;

@@ -281,7 +281,7 @@ static void test_wrong_requests(void **state)
 {
     (void)state;
     expect_refusal(folder.path, options_for("native", VX_PRECISION_INT8, vx_isa_best()), VX_ERR_OPTION_VALUE,
-                   "quantized");
+                   "needs quantized");
     expect_refusal(folder.path, options_for("quantized", VX_PRECISION_F32, vx_isa_best()), VX_ERR_OPTION_VALUE, "f32");
     expect_refusal(folder.path, options_for("quantized", VX_PRECISION_BF16, vx_isa_best()), VX_ERR_OPTION_VALUE,
                    "bf16");
@@ -290,6 +290,54 @@ static void test_wrong_requests(void **state)
     vx_engine_options o = options_for("quantized", VX_PRECISION_AUTO, vx_isa_best());
     o.gemm = "blas";
     expect_refusal(folder.path, o, VX_ERR_OPTION_VALUE, "f32 only");
+}
+
+/* auto keeps to what was asked for: int8 is taken unmeasured, since only one strategy has it. */
+static void test_auto_by_precision(void **state)
+{
+    (void)state;
+    static const struct {
+        vx_precision precision;
+        const char *strategy, *name;
+    } cases[] = {{VX_PRECISION_AUTO, "native", "f32"},
+                 {VX_PRECISION_F32, "native", "f32"},
+                 {VX_PRECISION_BF16, "native", "bf16"},
+                 {VX_PRECISION_INT8, "quantized", "int8"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vx_engine *engine = open_engine(folder.path, options_for("auto", cases[i].precision, vx_isa_best()));
+        vx_engine_info info;
+        vx_engine_get_info(engine, &info);
+        assert_string_equal(info.strategy, cases[i].strategy);
+        if (cases[i].precision != VX_PRECISION_BF16 || vx_kernels_for(vx_isa_best())->product[VX_NUMBER_BF16])
+            assert_string_equal(info.precision, cases[i].name);
+        assert_false(info.degraded);
+        vx_engine_close(engine);
+    }
+}
+
+/* The manifest may state bf16 for native; int8 it may not. */
+static void test_precision_by_manifest(void **state)
+{
+    (void)state;
+    static const char *const stated[] = {"bf16", "int8"};
+    for (int i = 0; i < 2; i++) {
+        model_copy copy = model_copy_of(MODEL);
+        json_t *manifest = model_copy_manifest(&copy);
+        json_object_set_new(json_object_get(json_object_get(manifest, "artefacts"), "native"), "precision",
+                            json_string(stated[i]));
+        model_copy_set_manifest(&copy, manifest);
+        vx_engine_options o = options_for("native", VX_PRECISION_AUTO, vx_isa_best());
+        if (i == 0) {
+            vx_engine_info info;
+            vx_engine *engine = open_engine(copy.path, o);
+            vx_engine_get_info(engine, &info);
+            assert_string_equal(info.precision, vx_kernels_for(o.isa)->product[VX_NUMBER_BF16] ? "bf16" : "f32");
+            vx_engine_close(engine);
+        } else {
+            expect_refusal(copy.path, o, VX_ERR_MODEL_CORRUPT, "int8 for strategy 'native'");
+        }
+        model_copy_done(&copy);
+    }
 }
 
 /* native computes f32 or bf16 from f32, so int8 weights under its name are refused, whatever the manifest says. */
@@ -420,6 +468,8 @@ int main(void)
         cmocka_unit_test(test_lengths_agree_with_scalar),
         cmocka_unit_test(test_callers_and_batches_get_the_same_bits),
         cmocka_unit_test(test_wrong_requests),
+        cmocka_unit_test(test_auto_by_precision),
+        cmocka_unit_test(test_precision_by_manifest),
         cmocka_unit_test(test_int8_weights_under_another_name),
         cmocka_unit_test(test_damaged_tensors),
         cmocka_unit_test(test_allocation_failures),

@@ -193,7 +193,7 @@ static void test_faults_are_named(void **state)
         {"\"cosine_min\": 0.9995", "\"cosine_min\": 1.1", "native: field 'cosine_min'"},
         {"\"load_ms\": 31.5", "\"load_ms\": -1", "native: field 'load_ms'"},
         {"\"load_ms\": 31.5", "\"load_ms\": \"31\"", "native: field 'load_ms'"},
-        {"\"bf16\"", "\"int8\"", "jit: field 'precision' is 'int8'"},
+        {"\"bf16\"", "\"int4\"", "jit: field 'precision' is 'int4'"},
         {"\"bf16\"", "\"BF16\"", "jit: field 'precision' is 'BF16'"},
         {"\"bf16\"", "16", "jit: field 'precision'"},
         {"\"_note\": null", "\"jit\": null", ""},
@@ -293,6 +293,7 @@ static void test_precisions(void **state)
         {"\"auto\"", VX_PRECISION_AUTO},
         {"\"f32\"", VX_PRECISION_F32},
         {"\"bf16\"", VX_PRECISION_BF16},
+        {"\"int8\"", VX_PRECISION_INT8},
         {"null", VX_PRECISION_AUTO},
     };
 
@@ -308,6 +309,7 @@ static void test_precisions(void **state)
     assert_string_equal(vx_precision_name(VX_PRECISION_AUTO), "auto");
     assert_string_equal(vx_precision_name(VX_PRECISION_F32), "f32");
     assert_string_equal(vx_precision_name(VX_PRECISION_BF16), "bf16");
+    assert_string_equal(vx_precision_name(VX_PRECISION_INT8), "int8");
 }
 
 static void test_calibration_is_optional(void **state)
