@@ -2,7 +2,11 @@
 # tidy.sh FILE - clang-tidy on one source file, with the instruction-set flags its name asks for.
 set -euo pipefail
 case $1 in
-*_avx512vbmi.c) isa="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi -mfma" ;;
+*_avx512vbmi.c | *_avx512vnni.c | *_avx512bf16.c)
+    isa=${1##*_}
+    isa="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -m${isa%.c}"
+    ;;
+*_avxvnni.c) isa="-mavx2 -mavxvnni -mfma" ;;
 *_avx512.c) isa="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma" ;;
 *_avx2.c) isa="-mavx2 -mfma" ;;
 *) isa="" ;;

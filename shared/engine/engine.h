@@ -29,15 +29,17 @@ typedef struct {
 } vx_engine_trials;
 
 typedef struct {
-    const char *strategy;   /* "auto" (NULL too), "native", "jit", "onnx" */
-    const char *device;     /* "cpu" (NULL too), "cuda", "mps" */
-    const char *gemm;       /* matrix products of the native engine: "auto" (NULL too), "simd", "onednn", "blas" */
-    vx_precision precision; /* auto: what the manifest states for the strategy, else f32 */
-    bool reference_first;   /* auto takes the f32 reference whatever was measured */
-    int threads;            /* cores one call may use, at least 1 */
-    vx_isa isa;             /* highest instruction set to use; normally vx_isa_best() */
-    bool self_test;   /* run self_test.h on `native` too before the open counts; on other strategies it always is */
-    size_t max_bytes; /* a strategy that takes more by strategy.h's estimate is not opened (NOMEM); 0: no limit */
+    const char *strategy; /* "auto" (NULL too), "native", "quantized", "jit", "onnx" */
+    const char *device;   /* "cpu" (NULL too), "cuda", "mps" */
+    const char *gemm;     /* matrix products of the native engine: "auto" (NULL too), "simd", "onednn", "blas" */
+    vx_precision
+        precision;        /* auto: what the manifest states for the strategy, else f32. bf16 of native is f32 where the
+                             machine has no instruction for it; vx_engine_info says what it came to */
+    bool reference_first; /* auto takes the f32 reference whatever was measured */
+    int threads;          /* cores one call may use, at least 1 */
+    vx_isa isa;           /* highest instruction set to use; normally vx_isa_best() */
+    bool self_test;       /* run self_test.h on `native` too before the open counts; on other strategies it always is */
+    size_t max_bytes;     /* a strategy that takes more by strategy.h's estimate is not opened (NOMEM); 0: no limit */
     const char *max_bytes_from;   /* what sets that limit, for the sentence; NULL only with max_bytes 0 */
     bool fall_back;               /* when what was asked for cannot be had: open what can, and say so in `reason` */
     vx_engine_trials *ret_trials; /* [out] what each strategy said, whatever comes of the open; may be NULL */

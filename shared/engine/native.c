@@ -157,12 +157,8 @@ static vx_err check_numbers(vx_ecapa *net, vx_precision precision, vx_errinfo *i
     return VX_OK;
 }
 
-/* bf16 for a network of f32 weights, if that is wanted and this level has products for it: without them bf16 would
- * only be slower and less exact. What it came to, native_info says. */
-static vx_err lower_precision(vx_strategy_state *state, vx_precision precision)
+static vx_err to_bf16(vx_strategy_state *state)
 {
-    if (precision != VX_PRECISION_BF16 || !state->kernels->product[VX_NUMBER_BF16])
-        return VX_OK;
     vx_err err = vx_ecapa_to_bf16(&state->net, state->kernels->row);
     if (err == VX_OK)
         vx_map_relax(&state->map);
@@ -183,6 +179,9 @@ static vx_err open_artefact(const char *folder, const vx_manifest *manifest, con
     state->kernels = vx_kernels_for(options->isa);
 
     struct scratch *first = NULL;
+    /* Without its instruction bf16 would only be slower and less exact than f32; native_info says what it came to. */
+    if (precision == VX_PRECISION_BF16 && !state->kernels->product[VX_NUMBER_BF16])
+        precision = VX_PRECISION_F32;
     vx_err err = choose_gemm(state, options->gemm, precision, info);
     /* A library brings threads of its own. */
     state->whole.team_size = state->gemm ? 1 : state->threads;
@@ -198,8 +197,8 @@ static vx_err open_artefact(const char *folder, const vx_manifest *manifest, con
                              state->net.dim, manifest->dim);
     if (err == VX_OK)
         err = check_numbers(&state->net, precision, info);
-    if (err == VX_OK)
-        err = lower_precision(state, precision);
+    if (err == VX_OK && precision == VX_PRECISION_BF16)
+        err = to_bf16(state);
     state->max_frames = VX_AUDIO_MAX_SAMPLES / (size_t)manifest->fbank.hop + 1;
     /* The first caller's scratch now, so that what cannot work fails here and not at the first request. */
     if (err == VX_OK)
@@ -217,7 +216,9 @@ static vx_err open_native(const char *folder, const vx_manifest *manifest, const
                           vx_strategy_state **ret_state, vx_errinfo *info)
 {
     const vx_artefact *artefact = vx_manifest_artefact(manifest, "native");
-    vx_precision precision = options->precision == VX_PRECISION_AUTO ? artefact->precision : options->precision;
+    vx_precision precision = options->precision;
+    if (precision == VX_PRECISION_AUTO && !options->reference_first)
+        precision = artefact->precision;
     if (precision == VX_PRECISION_AUTO)
         precision = VX_PRECISION_F32;
     return open_artefact(folder, manifest, artefact, precision, options, ret_state, info);
