@@ -61,7 +61,8 @@ LIBS_CLOUD  := $(call pkg_libs,$(PKGS_CLOUD))
 LIBS_TEST   := $(call pkg_libs,$(PKGS_TEST))
 
 # Kernels are the hot loops: optimised in every mode, and only they get instruction-set flags, by file name.
-# Contraction into FMA is part of a vector kernel's contract; the scalar references keep -ffp-contract=off.
+# Contraction into FMA is part of a vector kernel's contract; the scalar references keep -ffp-contract=off, and so do the
+# int8 products, whose bytes are the same on every level.
 ISA_avx2   := -O3 -mavx2 -mfma -ffp-contract=fast
 ISA_avx512 := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512 -ffp-contract=fast
 ISA_avx512vbmi := $(ISA_avx512) -mavx512vbmi
@@ -71,7 +72,8 @@ ISA_avxvnni    := $(ISA_avx2) -mavxvnni
 ISA_neon    := -O3 -ffp-contract=fast
 ISA_neondot := $(ISA_neon) -march=armv8.2-a+dotprod
 ISA_scalar  := -O3
-isa_flags    = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
+isa_flags    = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1)))))) \
+               $(if $(filter %/product_int8_%,$(1)),-ffp-contract=off)
 ifeq ($(UNAME_M),x86_64)
 ISA_SKIP := %_neon.c %_neondot.c
 else

@@ -22,7 +22,7 @@ enum { INT8_PADDING = 64 };
 
 struct binder {
     const vx_safetensors *file;
-    float *folded; /* next free float, or int32 */
+    float *folded; /* next free float */
     vx_errinfo *info;
     vx_err err; /* the first error; everything after it is skipped */
 };
@@ -96,48 +96,45 @@ typedef struct {
     size_t n_out, n_in, taps, dilation, int8_taps;
 } wanted;
 
-/* What a whole convolution takes from one row's zero points, and what signed instructions need. */
-static void sum_rows(struct binder *b, vx_conv *c)
+/* What the zero points add to every sum. */
+static void sum_rows(struct binder *b, const char *prefix, vx_conv *c)
 {
-    int16_t *zeros = calloc(c->weight_ld, sizeof *zeros);
+    float *zeros = calloc(c->weight_ld, sizeof *zeros), *sums = b->folded;
     if (!zeros) {
         b->err = VX_ERR_NOMEM;
         return;
     }
     for (size_t k = 0; k < c->n_in * c->taps; k++)
-        zeros[k] = (int16_t)c->input_zero[k / c->taps];
-    int32_t *zero_sum = (int32_t *)(void *)b->folded, *weight_sum = zero_sum + c->n_out;
-    b->folded += 2 * c->n_out;
+        zeros[k] = c->input_zero[k / c->taps];
+    b->folded += c->n_out;
     const int8_t *w = c->weight;
-    for (size_t row = 0; row < c->n_out; row++) {
-        int32_t zero = 0, weight = 0;
-        /* In steps of constant length and into locals, which is what compilers vectorise: 18 million weights. */
+    for (size_t row = 0; row < c->n_out && b->err == VX_OK; row++) {
+        /* Many sums side by side, which is what compilers vectorise: 18 million weights. */
+        float parts[INT8_PADDING] = {0};
+        double sum = 0;
         for (size_t k = 0; k < c->weight_ld; k += INT8_PADDING, w += INT8_PADDING)
-            for (size_t i = 0; i < INT8_PADDING; i++) {
-                zero += w[i] * zeros[k + i];
-                weight += w[i];
-            }
-        zero_sum[row] = zero;
-        weight_sum[row] = weight;
+            for (size_t i = 0; i < INT8_PADDING; i++)
+                parts[i] += (float)w[i] * zeros[k + i];
+        for (size_t i = 0; i < INT8_PADDING; i++)
+            sum += (double)parts[i];
+        sums[row] = (float)sum;
+        if (!isfinite(sums[row]))
+            b->err = vx_errinfo_set(b->info, VX_ERR_MODEL_SHAPE, "tensor %s.conv.input_zero: its sums are not finite",
+                                    prefix);
     }
     free(zeros);
-    c->zero_sum = zero_sum;
-    c->weight_sum = weight_sum;
+    c->zero_sum = sums;
 }
 
-/* A vector of numbers from least to most, both included; `whole` numbers where they must be. */
-static const float *bounded(struct binder *b, const char *prefix, const char *suffix, size_t n, float least, float most,
-                            bool whole)
+/* A vector of finite numbers, none below `least`. */
+static const float *bounded(struct binder *b, const char *prefix, const char *suffix, size_t n, float least)
 {
-    const vx_tensor *t = tensor(b, prefix, suffix, VX_DTYPE_F32, 1, (const size_t[3]){n});
-    if (!t)
-        return NULL;
-    const float *v = t->data;
-    for (size_t i = 0; i < t->n_values; i++)
-        if (!(v[i] >= least && v[i] <= most) || (whole && v[i] != floorf(v[i]))) {
-            b->err = vx_errinfo_set(b->info, VX_ERR_MODEL_SHAPE,
-                                    "tensor %s.%s: value %zu is %g, expected a %snumber from %g to %g", prefix, suffix,
-                                    i, (double)v[i], whole ? "whole " : "", (double)least, (double)most);
+    const float *v = vector(b, prefix, suffix, n);
+    for (size_t i = 0; v && i < n; i++)
+        if (!(v[i] >= least && v[i] <= FLT_MAX)) {
+            b->err =
+                vx_errinfo_set(b->info, VX_ERR_MODEL_SHAPE, "tensor %s.%s: value %zu is %g, expected a finite number%s",
+                               prefix, suffix, i, (double)v[i], least > 0 ? " above 0" : "");
             return NULL;
         }
     return v;
@@ -161,12 +158,12 @@ static vx_conv conv_int8(struct binder *b, const char *prefix, wanted want)
     }
     c.n_out = w->shape[0];
     c.weight = w->data;
-    c.input_scale = bounded(b, prefix, "conv.input_scale", c.n_in, FLT_MIN, FLT_MAX, false);
-    c.input_zero = bounded(b, prefix, "conv.input_zero", c.n_in, 0, 255, true);
-    c.weight_scale = bounded(b, prefix, "conv.weight_scale", c.n_out, FLT_MIN, FLT_MAX, false);
-    c.bias = bounded(b, prefix, "conv.bias", c.n_out, -FLT_MAX, FLT_MAX, false);
+    c.input_scale = bounded(b, prefix, "conv.input_scale", c.n_in, FLT_MIN);
+    c.input_zero = bounded(b, prefix, "conv.input_zero", c.n_in, -FLT_MAX);
+    c.weight_scale = bounded(b, prefix, "conv.weight_scale", c.n_out, FLT_MIN);
+    c.bias = bounded(b, prefix, "conv.bias", c.n_out, -FLT_MAX);
     if (b->err == VX_OK)
-        sum_rows(b, &c);
+        sum_rows(b, prefix, &c);
     return c;
 }
 
@@ -300,8 +297,8 @@ static void bind_all(struct binder *b, vx_ecapa *net)
 
 vx_err vx_ecapa_bind(const vx_safetensors *weights, size_t bands, vx_ecapa *ret_net, vx_errinfo *info)
 {
-    /* Every batch norm has four vectors in the file and becomes two, and an int8 convolution has two of the length of
-     * the two sums: the file's vectors bound the folded numbers. */
+    /* Every batch norm has four vectors in the file and becomes two, and an int8 convolution has two of the length of its
+     * sums: the file's vectors bound the folded floats. */
     size_t floats = 0;
     for (size_t i = 0; i < vx_safetensors_count(weights); i++) {
         const vx_tensor *t = vx_safetensors_at(weights, i);

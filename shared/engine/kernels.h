@@ -23,13 +23,17 @@
 typedef enum {
     VX_NUMBER_F32,
     VX_NUMBER_BF16, /* both factors: the upper half of a float, rounded to nearest even; sums in float */
-    VX_NUMBER_INT8, /* weights -128 .. 127, activations 0 .. 255, sums exact in 32 bits */
+    VX_NUMBER_INT8, /* weights -128 .. 127, activations 0 .. 127, sums exact in 32 bits */
     VX_NUMBERS
 } vx_number;
 
 /* Products that one 32-bit lane holds: consecutive k's of one frame. Rows of weights are whole groups. */
 #define VX_GROUP(number)  ((number) == VX_NUMBER_F32 ? 1u : (number) == VX_NUMBER_BF16 ? 2u : 4u)
-/* Deepest convolution in int8: 65,536 * 255 * 128 still fits in 31 bits. */
+/* Largest activation in int8. With 7 bits two products sum in 16 bits, which is what x86 without VNNI has (vpmaddubsw
+ * saturates there), and an activation is signed and unsigned alike, as Arm's dot products want. 8 bits measured no more
+ * accurate. */
+#define VX_INT8_TOP       127
+/* Deepest convolution in int8: 65,536 * 127 * 128 fits in 31 bits. */
 #define VX_INT8_MAX_DEPTH 65536u
 
 /* One 1-d convolution over time, "same" length by reflect padding, with what follows it:
@@ -46,12 +50,11 @@ typedef struct {
     const float *scale; /* [n_out] batch norm folded to a scale and a shift; NULL for none */
     const float *shift;
     bool tanh;
-    /* int8 only: q = clamp(round(x * input_scale + input_zero), 0, 255), and
+    /* int8 only: q = clamp(round(x * input_scale + input_zero), 0, 127), and
      * W * x = weight_scale * (sum w q - zero_sum) since w holds 1 / input_scale. */
-    const float *input_scale, *input_zero; /* [n_in]; whole numbers 0 .. 255 */
+    const float *input_scale, *input_zero; /* [n_in] */
     const float *weight_scale;             /* [n_out] */
-    const int32_t *zero_sum;               /* [n_out] sum over k of w * input_zero */
-    const int32_t *weight_sum;             /* [n_out] sum over k of w, for instructions without unsigned numbers */
+    const float *zero_sum;                 /* [n_out] sum over k of w * input_zero */
 } vx_conv;
 
 /* Packed input: the frames [first, first + n) of a convolution's input as panels of 32-bit lanes, contiguous in the
@@ -74,7 +77,7 @@ typedef struct {
     size_t (*panels_fit)(const vx_conv *conv, size_t capacity);
     /* Packs frames [p->first, p->first + p->n) of x (+ x_add where it is not NULL), converted.
      * x, x_add [in] [n_in, n_frames], row stride ld; n_frames > (taps / 2) * dilation
-     * int8: every level packs the same bytes; NaN becomes input_zero or less */
+     * int8: every level packs the same bytes; NaN becomes 127 */
     void (*pack)(const vx_conv *conv, const float *x, const float *x_add, size_t ld, size_t n_frames, vx_panels *p);
     /* Rows [row0, row1) of the convolution for the packed frames.
      * y [out] element (row, frame) goes to y[(row - row0) * ld + frame]; columns up to the next multiple of

@@ -12,12 +12,12 @@
 
 typedef int16_t vh __attribute__((vector_size(LANES * 4)));
 
-/* A product of two of the numbers fits in 16 bits, and vectors multiply those everywhere. */
+/* The sum of two products fits in 16 bits, and vectors multiply those everywhere. */
 INLINE vsum step(vsum sum, vi x, vi w)
 {
     const vi bytes = splat_lane(0x00ff00ff);
-    const vh even = (vh)(x & bytes) * (((vh)w << 8) >> 8), odd = (vh)((x >> 8) & bytes) * ((vh)w >> 8);
-    return sum + (((vi)even << 16) >> 16) + ((vi)even >> 16) + (((vi)odd << 16) >> 16) + ((vi)odd >> 16);
+    const vi pairs = (vi)((vh)(x & bytes) * (((vh)w << 8) >> 8) + (vh)((x >> 8) & bytes) * ((vh)w >> 8));
+    return sum + ((pairs << 16) >> 16) + (pairs >> 16);
 }
 
 #include "shared/engine/product_simd.h"

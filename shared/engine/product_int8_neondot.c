@@ -1,5 +1,4 @@
-/* product_int8_neondot.c - int8 products by the dot products of ARMv8.2, whose numbers are both signed or both
- * unsigned. Run under emulation only: see docs/macos.md. */
+/* product_int8_neondot.c - int8 products by the dot products of ARMv8.2, of signed numbers. Run under emulation only: see docs/macos.md. */
 #include <arm_neon.h>
 
 #define PRODUCT_NAME  "neondot"
@@ -10,7 +9,6 @@
 #define TILE_VECS     2
 #define K_BLOCK       256
 #define ROW_BLOCK     256
-#define INT8_OFFSET   128
 #include "shared/engine/product_int8.h"
 
 INLINE vsum step(vsum sum, vi x, vi w)

@@ -134,8 +134,7 @@ static void time_one(contender *c, size_t shape, const void *weights, const floa
                     .input_scale = vectors,
                     .input_zero = vectors,
                     .weight_scale = vectors,
-                    .zero_sum = (const int32_t *)weights,
-                    .weight_sum = (const int32_t *)weights};
+                    .zero_sum = vectors};
     vx_panels packed = {.data = panels, .capacity = LANES, .n = FRAMES};
     uint64_t start = vx_now_ns();
     p->pack(&conv, x, NULL, LD, FRAMES, &packed);

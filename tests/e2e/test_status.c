@@ -242,8 +242,8 @@ static void without_an_engine_the_rest_is_told(void **state)
     } cases[] = {
         {"ECAPA_CACHE_DIR=/nonexistent", "model_missing", "/nonexistent/", false},
         {"ECAPA_DEVICE=cuda", "bad_setting", "cuda", true},
-        {"VOXLOCK_PRECISION=bf16", "bad_setting", "bf16", true},
-        {"ECAPA_PREFERRED_STRATEGY=quantized", "bad_setting", "'quantized'", true},
+        {"VOXLOCK_PRECISION=int8", "bad_setting", "int8", true},
+        {"ECAPA_PREFERRED_STRATEGY=quantized", "model_missing", "'quantized'", true},
         {"ECAPA_PREFERRED_STRATEGY=jit", "model_missing", "'jit'", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -139,8 +139,8 @@ static void quantise(work *w, size_t index)
     float *input_zero = add(w, name, "input_zero", "F32", 4, 1, c->n_in, 0);
     for (size_t i = 0; i < c->n_in; i++) {
         const float span = fmaxf(w->high[index][i] - w->low[index][i], 1e-6f);
-        input_scale[i] = 255.0f / span;
-        input_zero[i] = rintf(-w->low[index][i] * input_scale[i]);
+        input_scale[i] = VX_INT8_TOP / span;
+        input_zero[i] = -w->low[index][i] * input_scale[i];
     }
     for (size_t row = 0; row < c->n_out; row++) {
         const float *from = (const float *)c->weight + row * c->weight_ld;

@@ -63,7 +63,7 @@ static float bf16_float(uint16_t x)
 static int quantised(const vx_conv *c, size_t channel, float x)
 {
     const float q = rintf(x * c->input_scale[channel] + c->input_zero[channel]);
-    return q < 0 ? 0 : q > 255 ? 255 : (int)q;
+    return q < 0 ? 0 : q > VX_INT8_TOP ? VX_INT8_TOP : (int)q;
 }
 
 static ptrdiff_t reflect(ptrdiff_t t, ptrdiff_t n)
@@ -97,7 +97,7 @@ static double sum_oracle(const problem *p, size_t row, size_t frame, double *ret
         const float x = input_at(p, k / c->taps, frame, k % c->taps);
         if (c->number == VX_NUMBER_INT8) {
             const int q = quantised(c, k / c->taps, x);
-            exact += ((const int8_t *)c->weight)[row * c->weight_ld + k] * (q - (int)c->input_zero[k / c->taps]);
+            exact += ((const int8_t *)c->weight)[row * c->weight_ld + k] * q;
         } else {
             const double w = (double)bf16_float(((const uint16_t *)c->weight)[row * c->weight_ld + k]);
             sum += w * (double)bf16_value(x);
@@ -105,8 +105,9 @@ static double sum_oracle(const problem *p, size_t row, size_t frame, double *ret
         }
     }
     if (c->number == VX_NUMBER_INT8) {
-        sum = (double)exact * (double)c->weight_scale[row];
-        magnitude = fabs(sum);
+        const double zero = (double)c->zero_sum[row], scale = (double)c->weight_scale[row];
+        sum = ((double)exact - zero) * scale;
+        magnitude = (fabs((double)exact) + fabs(zero)) * fabs(scale);
     }
     *ret_magnitude = magnitude;
     return sum;
@@ -158,17 +159,15 @@ static void make_weights(problem *p)
 static void sum_weights(problem *p)
 {
     vx_conv *c = &p->conv;
-    int32_t *zero_sum = p->sums.data, *weight_sum = zero_sum + c->n_out;
+    float *zero_sum = p->sums.data;
     for (size_t r = 0; r < c->n_out; r++) {
-        zero_sum[r] = weight_sum[r] = 0;
+        zero_sum[r] = 0;
         for (size_t k = 0; k < c->n_in * c->taps && c->number == VX_NUMBER_INT8; k++) {
-            const int w = ((const int8_t *)c->weight)[r * c->weight_ld + k];
-            zero_sum[r] += w * (int)c->input_zero[k / c->taps];
-            weight_sum[r] += w;
+            const float w = ((const int8_t *)c->weight)[r * c->weight_ld + k];
+            zero_sum[r] += w * c->input_zero[k / c->taps];
         }
     }
     c->zero_sum = zero_sum;
-    c->weight_sum = weight_sum;
 }
 
 /* c.scale other than NULL: with batch norm. */
@@ -191,12 +190,12 @@ static problem make(const vx_product *product, vx_conv c, size_t n, bool with_ad
     p.conv.weight_scale = v + 3 * c.n_out;
     float *scale = v + 4 * c.n_out, *zero = scale + c.n_in;
     for (size_t i = 0; i < c.n_in; i++) {
-        scale[i] = 40 + 150 * fabsf(uniform()); /* some inputs beyond the range at either end */
-        zero[i] = (float)(draw() % 256);
+        scale[i] = 20 + 75 * fabsf(uniform()); /* some inputs beyond the range at either end */
+        zero[i] = 64 + 80 * uniform();         /* no whole numbers, and some below 0 or above the range */
     }
     p.conv.input_scale = scale;
     p.conv.input_zero = zero;
-    p.sums = guard_alloc(2 * c.n_out * sizeof(int32_t));
+    p.sums = guard_alloc(c.n_out * sizeof(float));
     sum_weights(&p);
     return p;
 }
@@ -317,7 +316,7 @@ static void test_int8_sums_are_exact(void **state)
         float *v = p.vectors.data, *scale = v + 4 * 8, *zero = scale + 130;
         for (size_t i = 0; i < 130; i++) {
             scale[i] = 1000;
-            zero[i] = (float)(i % 3 == 0 ? 255 : i % 3 == 1 ? 0 : 128);
+            zero[i] = (float)(i % 3 == 0 ? 127 : i % 3 == 1 ? 0 : 64);
         }
         for (size_t row = 0; row < 8; row++) {
             v[row] = 0;
@@ -327,7 +326,7 @@ static void test_int8_sums_are_exact(void **state)
         guard output = run(products[s], &p, 0, 50);
         for (size_t row = 0; row < 8; row++)
             for (size_t t = 0; t < 50; t++) {
-                /* 130 * 128 * 255 < 2^24: the float is the integer. */
+                /* 130 * 128 * 127 < 2^24: the float is the integer. */
                 double magnitude;
                 assert_true((double)((const float *)output.data)[row * p.ld + t] == sum_oracle(&p, row, t, &magnitude));
             }
@@ -342,27 +341,32 @@ static void test_int8_rounding_and_range(void **state)
     (void)state;
     static const struct {
         float x, scale, zero;
-        int want;
+        int want, idle; /* what x becomes, and what 0 becomes */
     } cases[] = {
-        {0, 1, 0, 0},
-        {0, 1, 255, 255},
-        {0.5f, 1, 0, 0},
-        {1.5f, 1, 0, 2},
-        {2.5f, 1, 0, 2},
-        {-0.5f, 1, 1, 0},
-        {-1, 1, 0, 0},
-        {254.5f, 1, 0, 254},
-        {255.5f, 1, 0, 255},
-        {1e30f, 1, 0, 255},
-        {-1e30f, 1, 255, 0},
-        {INFINITY, 1, 7, 255},
-        {-INFINITY, 1, 7, 0},
-        {1e-42f, 1, 9, 9},
-        {FLT_MAX, FLT_MAX, 3, 255},
-        {-FLT_MAX, FLT_MAX, 3, 0},
-        {0.25f, 100, 128, 153},
-        {-0.25f, 100, 128, 103},
-        {NAN, 1, 7, 255},
+        {0, 1, 0, 0, 0},
+        {0, 1, 127, 127, 127},
+        {0.5f, 1, 0, 0, 0},
+        {1.5f, 1, 0, 2, 0},
+        {2.5f, 1, 0, 2, 0},
+        {2.5f, 1, 0.25f, 3, 0},
+        {-0.5f, 1, 1, 0, 1},
+        {-1, 1, 0, 0, 0},
+        {126.5f, 1, 0, 126, 0},
+        {127.5f, 1, 0, 127, 0},
+        {1e30f, 1, 0, 127, 0},
+        {-1e30f, 1, 127, 0, 127},
+        {INFINITY, 1, 7, 127, 7},
+        {-INFINITY, 1, 7, 0, 7},
+        {NAN, 1, 7, 127, 7},
+        {1e-42f, 1, 9, 9, 9},
+        {FLT_MAX, FLT_MAX, 3, 127, 3},
+        {-FLT_MAX, FLT_MAX, 3, 0, 3},
+        {0.25f, 100, 64, 89, 64},
+        {-0.25f, 100, 64, 39, 64},
+        {5, 100, -450, 50, 0},
+        {-5, 100, 600, 100, 127},
+        {1, 1, -FLT_MAX, 0, 0},
+        {1, 1, FLT_MAX, 127, 127},
     };
     for (size_t s = 0; s < n_products; s++)
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -370,7 +374,7 @@ static void test_int8_rounding_and_range(void **state)
                 continue;
             const int8_t weight[4] __attribute__((aligned(4))) = {1};
             const float zero = 0, one = 1;
-            const int32_t none = 0, sum = 1;
+            const float none = 0;
             float x[64] = {0}, y[64];
             int32_t packed[256];
             x[5] = cases[i].x;
@@ -385,12 +389,11 @@ static void test_int8_rounding_and_range(void **state)
                                .input_scale = &cases[i].scale,
                                .input_zero = &cases[i].zero,
                                .weight_scale = &one,
-                               .zero_sum = &none,
-                               .weight_sum = &sum};
+                               .zero_sum = &none};
             vx_panels p = {.data = packed, .capacity = 256, .n = 20};
             products[s]->pack(&c, x, NULL, 64, 20, &p);
             products[s]->multiply(&c, &p, 0, 1, y, 64);
-            if (y[5] != (float)cases[i].want || y[4] != cases[i].zero)
+            if (y[5] != (float)cases[i].want || y[4] != (float)cases[i].idle)
                 fail_msg("%s case %zu: %g, expected %d", products[s]->name, i, (double)y[5], cases[i].want);
         }
 }
