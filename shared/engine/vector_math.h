@@ -82,7 +82,7 @@ typedef uint32_t vu __attribute__((vector_size(LANES * 4)));
  * bf16, and would make zeros of some NaN. */
 INLINE vu round_bf16(vf x)
 {
-    const vu bits = (vu)x, is_nan = (vu)(x != x), upper = bits >> 16;
+    const vu bits = (vu)x, is_nan = (vu)((bits & 0x7fffffff) > 0x7f800000), upper = bits >> 16;
     const vu rounded = (bits + 0x7fff + (upper & 1)) >> 16;
     return (is_nan & (upper | 0x40)) | (~is_nan & rounded);
 }
