@@ -58,7 +58,7 @@ self_test_is_added() {
 clips_are_real() {
     [ "$(field .parity.clips "$work/baked")" -eq 18 ] && field '.parity._source | test("LibriSpeech.*CC BY 4.0")' "$work/baked"
 }
-no_leftovers() { [ "$(find "$work/baked" -mindepth 1 | wc -l)" -eq 5 ]; }
+no_leftovers() { [ "$(find "$work/baked" -mindepth 1 | wc -l)" -eq 6 ]; }
 no_build_paths() {
     ! grep -aq debug_pkl "$work/baked/ecapa_jit_traced.pt" && ! grep -aqF "$PWD" "$work"/baked/*
 }
@@ -158,7 +158,7 @@ checks() { # folder, options...: the JSON goes to $work/json
 json_is_complete() {
     checks "$work/baked" && jq -e '
         .holds and .model == "golden-ecapa-64" and (.digest | test("^sha256:[0-9a-f]{64}$")) and .clips == 18 and .seconds > 60
-        and (.artefacts | length) == 3 and (.auto.strategy | type) == "string" and (.auto.reason | test("^auto: "))
+        and (.artefacts | length) == 4 and (.auto.strategy | type) == "string" and (.auto.reason | test("^auto: "))
         and (.artefacts[0] | .strategy == "native" and .verdict == "ok" and .reason == "" and .precision == "f32"
             and .device == "cpu" and (.library | length) > 0 and (.isa | length) > 0 and .cosine_min >= 0.99999
             and .cosine_median >= .cosine_min and .load_ms > 0 and .inference_ms > 0 and (.memory_mb | type) == "number"
@@ -175,8 +175,8 @@ absent_alone_does_not_hold() { # nothing was run
             and (.artefacts[0].reason | test("vx_network_onnx"))' "$work/json"
     fi
 }
-settings_are_obeyed() { # native computes in f32 only
-    ! checks "$work/baked" --strategy native --precision bf16 && jq -e '.artefacts[0].verdict == "unavailable"' "$work/json"
+settings_are_obeyed() { # native has no int8
+    ! checks "$work/baked" --strategy native --precision int8 && jq -e '.artefacts[0].verdict == "unavailable"' "$work/json"
 }
 usage() { # exit status, text, arguments...
     local status=$1 text=$2
@@ -187,6 +187,10 @@ usage() { # exit status, text, arguments...
 
 # A copy of the baked folder to spoil; the check of it must fail.
 spoilt() { rm -rf "$work/spoilt" && cp -r "$work/baked" "$work/spoilt"; }
+lacking_is_told() {
+    spoilt && jq 'del(.artefacts.quantized)' "$work/baked/$manifest" >"$work/spoilt/$manifest" &&
+        usage 1 "no artefact for strategy 'quantized'" "$work/spoilt" --strategy quantized
+}
 flip() { # file, byte
     printf '\x%02x' $((0x$(od -An -tx1 -j "$2" -N 1 "$1" | tr -d ' ') ^ 0x10)) | xargs -0 printf | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
@@ -262,7 +266,7 @@ check "bake-check of what cannot be run here does not hold" absent_alone_does_no
 check "bake-check obeys the settings" settings_are_obeyed
 check "bake-check without a folder: usage" usage 2 'usage: voxlock-cloud bake-check'
 check "bake-check of an unknown strategy: usage" usage 2 quantum "$work/baked" --strategy quantum
-check "bake-check of a strategy that the manifest lacks" usage 1 "no artefact for strategy 'quantized'" "$work/baked" --strategy quantized
+check "bake-check of a strategy that the manifest lacks" lacking_is_told
 check "bake-check of no model folder" usage 1 manifest "$work"
 check "bake-check of a folder that was never baked" usage 1 'models/bake.py' models/starter
 while read -r strategy file; do
