@@ -90,7 +90,8 @@ static void check_golden(vx_engine_options options)
         for (int i = 0; i < N_CLIPS; i++) {
             vx_embedding e;
             vx_engine_timing timing;
-            assert_int_equal(vx_engine_embed(engine, golden[i].audio.samples, golden[i].audio.n, &e, &timing, NULL), VX_OK);
+            assert_int_equal(vx_engine_embed(engine, golden[i].audio.samples, golden[i].audio.n, &e, &timing, NULL),
+                             VX_OK);
             double cosine = cosine_to_golden(&e, &golden[i].embedding);
             if (!(cosine >= 0.99999))
                 fail_msg("clip %s, gemm %s, isa %s, %d threads: cosine %.7f", clips[i], options.gemm,
@@ -186,7 +187,8 @@ static void test_concurrent_callers_get_the_same_bits(void **state)
     vx_embedding want[N_CLIPS];
     struct caller callers[5];
     for (int i = 0; i < N_CLIPS; i++)
-        assert_int_equal(vx_engine_embed(engine, golden[i].audio.samples, golden[i].audio.n, &want[i], NULL, NULL), VX_OK);
+        assert_int_equal(vx_engine_embed(engine, golden[i].audio.samples, golden[i].audio.n, &want[i], NULL, NULL),
+                         VX_OK);
     for (int i = 0; i < 5; i++) {
         callers[i] = (struct caller){.engine = engine, .clip = i, .want = want};
         assert_int_equal(pthread_create(&callers[i].thread, NULL, call_many_times, &callers[i]), 0);

@@ -290,11 +290,8 @@ static void test_precisions(void **state)
         const char *text;
         vx_precision precision;
     } cases[] = {
-        {"\"auto\"", VX_PRECISION_AUTO},
-        {"\"f32\"", VX_PRECISION_F32},
-        {"\"bf16\"", VX_PRECISION_BF16},
-        {"\"int8\"", VX_PRECISION_INT8},
-        {"null", VX_PRECISION_AUTO},
+        {"\"auto\"", VX_PRECISION_AUTO}, {"\"f32\"", VX_PRECISION_F32}, {"\"bf16\"", VX_PRECISION_BF16},
+        {"\"int8\"", VX_PRECISION_INT8}, {"null", VX_PRECISION_AUTO},
     };
 
     (void)state;
