@@ -23,7 +23,7 @@
 #include "tests/support/child.h"
 #include "tests/support/stats.h"
 
-enum { MAX_CONTENDERS = 12, MAX_ROUNDS = 200, WARM_UP = 3, MAX_DIM = 512 };
+enum { MAX_CONTENDERS = 16, MAX_ROUNDS = 200, WARM_UP = 3, MAX_DIM = 512 };
 enum { LOAD_TIMEOUT_MS = 60000, ANSWER_TIMEOUT_MS = 30000, END_TIMEOUT_MS = 5000 };
 /* Between two turns, so that the system has settled. */
 #define PAUSE_NS    10000000

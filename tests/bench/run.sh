@@ -61,7 +61,15 @@ machine() {
 }
 
 # ---- models, clips, peers -------------------------------------------------------------------------------------------
-folder_of() { [ "$1" = starter ] && echo models/starter || echo "$out/model-$1"; }
+# starter, 20.8M: the f32 weights alone; starter-baked, 20.8M-baked: what bake.py made of them, where auto chooses.
+folder_of() {
+    case $1 in
+    *-baked) echo "$out/peers-${1%-baked}" ;;
+    starter) echo models/starter ;;
+    *) echo "$out/model-$1" ;;
+    esac
+}
+is_baked() { [ -e "$out/peers-$1/.optimization_manifest.json" ]; }
 
 prepare() {
     python=
@@ -73,8 +81,12 @@ prepare() {
     fi
     "$build/tools/contender" clips "$out/clips" || exit 1
     for model in "${models[@]}"; do
-        [ -z "$python" ] || [ -e "$out/peers-$model/.optimization_manifest.json" ] ||
+        [ -z "$python" ] || is_baked "$model" ||
             must "$python" models/bake.py "$(folder_of "$model")" "$out/peers-$model" --program "$build/voxlock-cloud" >/dev/null
+    done
+    served=("${models[@]}")
+    for model in "${models[@]}"; do
+        ! is_baked "$model" || served+=("$model-baked")
     done
     onnx=no
     [ -d "$modules/onnxruntime-node" ] && command -v node >/dev/null && onnx=yes
@@ -97,7 +109,7 @@ onnx_command() { echo "$(pinned "$2") node tests/bench/onnx_peer.mjs $modules $o
 # ---- a: engine ------------------------------------------------------------------------------------------------------
 engine() {
     heading "engine: samples to embedding"
-    local parts=() model threads rows
+    local parts=() model threads rows isa
     for model in "${models[@]}"; do
         for threads in 1 2; do
             rows=("voxlock simd=$(pinned "$threads") $build/tools/contender serve $(folder_of "$model") simd $threads --strategy native")
@@ -105,8 +117,15 @@ engine() {
                 [ -e "$build/vx_gemm_$plugin.so" ] &&
                     rows+=("voxlock $plugin=$(pinned "$threads") $build/tools/contender serve $(folder_of "$model") $plugin $threads --strategy native")
             done
-            # The network by other libraries inside our engine needs what bake made.
-            if [ -e "$out/peers-$model/.optimization_manifest.json" ]; then
+            rows+=("voxlock bf16=${rows[0]#*=} --precision bf16")
+            # 8-bit weights, and the network by other libraries inside our engine, need what bake made.
+            if is_baked "$model"; then
+                rows+=("voxlock int8=$(hosted_command "$model" "$threads" quantized int8)")
+                # Levels without the dot products of VNNI, where this machine can be held to them.
+                for isa in avx512 avx2; do
+                    ! grep -qs "$isa" /proc/cpuinfo ||
+                        rows+=("int8 $isa=$(hosted_command "$model" "$threads" quantized int8) --isa $isa")
+                done
                 [ -e "$build/vx_network_torch.so" ] && rows+=("voxlock jit f32=$(hosted_command "$model" "$threads" jit f32)"
                     "voxlock jit bf16=$(hosted_command "$model" "$threads" jit bf16)")
                 [ -e "$build/vx_network_onnx.so" ] && rows+=("voxlock onnx=$(hosted_command "$model" "$threads" onnx f32)")
@@ -148,17 +167,17 @@ start() {
     local model threads=2 parts=() rows i
     [ "$cores" -ge 2 ] || threads=1
     heading "start: program start to first embedding, $threads threads"
-    for model in "${models[@]}"; do
+    for model in "${served[@]}"; do
         rows=("voxlock embed=exec $build/voxlock embed --json --threads $threads --model $(folder_of "$model") $out/clips/3s.wav")
-        [ -n "$python" ] && rows+=("Python, libtorch=$(torch_command "$model" "$threads")")
-        [ "$onnx" = yes ] && rows+=("node, ONNX Runtime=$(onnx_command "$model" "$threads")")
+        [ -n "$python" ] && rows+=("Python, libtorch=$(torch_command "${model%-baked}" "$threads")")
+        [ "$onnx" = yes ] && rows+=("node, ONNX Runtime=$(onnx_command "${model%-baked}" "$threads")")
         parts+=("$out/start-$model.json")
         must "$build/bench/bench_startup" --runs "$starts" --model "$model" --clip "$out/clips/3s" \
             --json "$out/start-$model.json" "${rows[@]}"
     done
     heading "start: voxlock-cloud to its first answered request, $starts starts"
     printf '%-8s %-26s %-26s %-18s %s\n' model "first answer, ms" "listening, ms" "memory after 1, MB" "after 20, MB"
-    for model in "${models[@]}"; do
+    for model in "${served[@]}"; do
         for ((i = 0; i < starts; i++)); do
             must "$build/tools/load" --service "$build/voxlock-cloud" --model "$(folder_of "$model")" --requests 19 \
                 --json "$out/start-cloud-$model-$i.json" >/dev/null
@@ -179,7 +198,7 @@ http() {
     # More than 64 clients at once: the default queue would answer the others 429, which is not what is measured here.
     export VOXLOCK_QUEUE=256
     heading "HTTP: 3 s int16 clips, keep-alive, loopback; load generator and service share the cores"
-    for model in "${models[@]}"; do
+    for model in "${served[@]}"; do
         echo "model $model"
         for body in json raw; do
             for clients in 1 2 10 100; do
@@ -195,7 +214,7 @@ http() {
             --seconds "$http_s" --json "$file"
     done
     heading "HTTP: 100 clients for $long_s s, then SIGTERM under load"
-    for model in "${models[@]}"; do
+    for model in "${served[@]}"; do
         echo "model $model"
         file=$out/http-$model-terminate.json
         parts+=("$file")
@@ -259,6 +278,9 @@ peers() {
     fi
     echo "voxlock-cloud, f32"
     run_load beside-peers 20.8M --clients 10 --seconds "$load_s" --unique
+    is_baked 20.8M || return
+    echo "voxlock-cloud, baked folder: auto"
+    run_load beside-peers-baked 20.8M-baked --clients 10 --seconds "$load_s" --unique
 }
 
 load() {

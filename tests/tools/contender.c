@@ -1,6 +1,6 @@
 /* contender.c - voxlock's engine as a contender of tests/bench/bench_engine.c, and the clips that all contenders get.
  * Usage:  contender clips FOLDER                  writes 1s.wav, 1s.f32, 3s..., 10s... into FOLDER
- *         contender serve MODEL_FOLDER GEMM THREADS [--strategy NAME] [--precision f32|bf16]
+ *         contender serve MODEL_FOLDER GEMM THREADS [--strategy NAME] [--precision f32|bf16|int8] [--isa NAME]
  * Owns:   one side of the protocol that bench_engine.c describes. Does not: compare.
  */
 #include <stdio.h>
@@ -132,6 +132,22 @@ static vx_err answer(vx_engine *engine, const char *clip, vx_errinfo *info)
     return err;
 }
 
+/* The precision or the instruction set of this name. */
+static bool read_option(const char *flag, const char *name, vx_engine_options *options)
+{
+    for (int p = VX_PRECISION_F32; p <= VX_PRECISION_INT8 && strcmp(flag, "--precision") == 0; p++)
+        if (strcmp(name, vx_precision_name((vx_precision)p)) == 0) {
+            options->precision = (vx_precision)p;
+            return true;
+        }
+    for (int isa = VX_ISA_SCALAR; isa <= VX_ISA_LAST && strcmp(flag, "--isa") == 0; isa++)
+        if (strcmp(name, vx_isa_name((vx_isa)isa)) == 0) {
+            options->isa = (vx_isa)isa;
+            return true;
+        }
+    return false;
+}
+
 /* What stands behind `serve MODEL_FOLDER`. False when it cannot be made sense of. */
 static bool read_options(int argc, char **argv, vx_engine_options *ret_options)
 {
@@ -143,11 +159,7 @@ static bool read_options(int argc, char **argv, vx_engine_options *ret_options)
     for (int i = 2; i < argc; i += 2) {
         if (strcmp(argv[i], "--strategy") == 0)
             options.strategy = argv[i + 1];
-        else if (strcmp(argv[i], "--precision") == 0 && strcmp(argv[i + 1], "bf16") == 0)
-            options.precision = VX_PRECISION_BF16;
-        else if (strcmp(argv[i], "--precision") == 0 && strcmp(argv[i + 1], "f32") == 0)
-            options.precision = VX_PRECISION_F32;
-        else
+        else if (!read_option(argv[i], argv[i + 1], &options))
             return false;
     }
     *ret_options = options;
@@ -183,7 +195,7 @@ int main(int argc, char **argv)
     if (argc >= 3 && strcmp(argv[1], "serve") == 0 && read_options(argc - 3, argv + 3, &options))
         return serve(argv[2], &options);
     fputs("usage: contender clips FOLDER | contender serve MODEL_FOLDER GEMM THREADS [--strategy NAME] "
-          "[--precision f32|bf16]\n",
+          "[--precision f32|bf16|int8] [--isa NAME]\n",
           stderr);
     return 2;
 }
