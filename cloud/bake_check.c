@@ -180,13 +180,13 @@ static json_t *row_json(const row *r)
     json_t *stated = json_pack("{s:s, s:o, s:o, s:o}", "precision", vx_precision_name(a->precision), "cosine_min",
                                stated_json(a->cosine_min), "load_ms", stated_json(a->load_ms), "inference_ms",
                                stated_json(a->inference_ms));
-    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:o}", "strategy", a->strategy, "file", a->file, "verdict",
-                             verdict_names[r->verdict], "reason", r->reason, "stated", stated);
+    json_t *root = json_pack("{s:s, s:s, s:s, s:o, s:o}", "strategy", a->strategy, "file", a->file, "verdict",
+                             verdict_names[r->verdict], "reason", vx_json_shown(r->reason), "stated", stated);
     if (!root || !r->was_run)
         return root;
     json_t *run =
-        json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f}", "library", r->library, "isa", r->isa, "device",
-                  r->device, "precision", r->precision, "cosine_min", r->cosines.min, "cosine_median",
+        json_pack("{s:o, s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:f}", "library", vx_json_shown(r->library), "isa", r->isa,
+                  "device", r->device, "precision", r->precision, "cosine_min", r->cosines.min, "cosine_median",
                   r->cosines.median, "load_ms", r->load_ms, "inference_ms", r->inference_ms, "memory_mb", r->memory_mb);
     if (!run || json_object_update(root, run) != 0) {
         json_decref(root);
@@ -202,9 +202,9 @@ static json_t *choice_json(const check *c)
     if (!c->is_auto)
         return json_null();
     if (!auto_->strategy[0])
-        return json_pack("{s:n, s:s}", "strategy", "reason", auto_->reason);
-    return json_pack("{s:s, s:s, s:s, s:s, s:b}", "strategy", auto_->strategy, "device", auto_->device, "precision",
-                     auto_->precision, "reason", auto_->reason, "degraded", auto_->degraded);
+        return json_pack("{s:n, s:o}", "strategy", "reason", vx_json_shown(auto_->reason));
+    return json_pack("{s:s, s:s, s:s, s:o, s:b}", "strategy", auto_->strategy, "device", auto_->device, "precision",
+                     auto_->precision, "reason", vx_json_shown(auto_->reason), "degraded", auto_->degraded);
 }
 
 static vx_err write_json(const check *c, vx_buf *out)
@@ -217,9 +217,9 @@ static vx_err write_json(const check *c, vx_buf *out)
         if (json_array_append_new(rows, row_json(&c->rows[i])) != 0)
             err = VX_ERR_NOMEM;
     json_t *root =
-        json_pack("{s:s, s:s, s:s, s:i, s:f, s:o, s:o, s:b}", "folder", c->folder, "model", c->manifest.name, "digest",
-                  digest, "clips", (int)vx_parity_clips(c->parity), "seconds", vx_parity_seconds(c->parity),
-                  "artefacts", rows, "auto", choice_json(c), "holds", holds(c));
+        json_pack("{s:o, s:s, s:s, s:i, s:f, s:o, s:o, s:b}", "folder", vx_json_shown(c->folder), "model",
+                  c->manifest.name, "digest", digest, "clips", (int)vx_parity_clips(c->parity), "seconds",
+                  vx_parity_seconds(c->parity), "artefacts", rows, "auto", choice_json(c), "holds", holds(c));
     if (err == VX_OK)
         err = root ? vx_json_write(root, out) : VX_ERR_NOMEM;
     if (err == VX_OK)

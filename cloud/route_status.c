@@ -7,19 +7,13 @@
 #include "cloud/routes.h"
 #include "shared/base/clock.h"
 #include "shared/base/cpu.h"
+#include "shared/base/json.h"
 
 static json_t *timestamp(void)
 {
     char text[VX_TIMESTAMP_CAP];
     vx_timestamp(text);
     return json_string(text);
-}
-
-/* What comes from the system, a file's name or a setting, need not be UTF-8. */
-static json_t *shown(const char *text)
-{
-    json_t *string = json_string(text);
-    return string ? string : json_string("(not UTF-8)");
 }
 
 /* An object that lacks a field for want of memory is none: NULL, which fails the answer it was meant for. */
@@ -39,7 +33,7 @@ static json_t *engine_part(const vx_engine_info *info)
     bad |= json_object_set_new(part, "isa", json_string(info->isa));
     bad |= json_object_set_new(part, "device", json_string(info->device));
     bad |= json_object_set_new(part, "precision", json_string(info->precision));
-    bad |= json_object_set_new(part, "reason", shown(info->reason));
+    bad |= json_object_set_new(part, "reason", vx_json_shown(info->reason));
     bad |= json_object_set_new(part, "degraded", json_boolean(info->degraded));
     bad |= json_object_set_new(part, "threads_per_clip", json_integer(info->threads));
     return whole(part, bad);
@@ -134,7 +128,7 @@ static json_t *event_part(const vx_startup_event *event)
     int bad = json_object_set_new(part, "state", json_string(vx_startup_name(event->state)));
     bad |= json_object_set_new(part, "at_ms", vx_answer_rounded(event->at_ms));
     bad |= json_object_set_new(part, "attempt", json_integer(event->attempt));
-    bad |= json_object_set_new(part, "reason", shown(event->reason));
+    bad |= json_object_set_new(part, "reason", vx_json_shown(event->reason));
     return whole(part, bad);
 }
 
@@ -158,10 +152,10 @@ static json_t *strategies_part(vx_service *service)
     for (int i = 0; i < trials.n; i++) {
         const vx_engine_trial *trial = &trials.list[i];
         json_t *part = json_object();
-        bad |= json_object_set_new(part, "strategy", shown(trial->strategy));
+        bad |= json_object_set_new(part, "strategy", vx_json_shown(trial->strategy));
         bad |= json_object_set_new(part, "opened", json_boolean(trial->err == VX_OK));
         bad |= json_object_set_new(part, "code", trial->err ? json_string(vx_err_code(trial->err)) : json_null());
-        bad |= json_object_set_new(part, "reason", shown(trial->text));
+        bad |= json_object_set_new(part, "reason", vx_json_shown(trial->text));
         bad |= json_array_append_new(list, whole(part, bad));
     }
     return whole(list, bad);
@@ -175,8 +169,9 @@ static json_t *settings_part(vx_service *service)
     json_t *part = json_object();
     int bad = 0;
     for (size_t i = 0; (option = vx_option_at(vx_service_options(service), i, &value, &origin)); i++)
-        bad |= json_object_set_new(part, option->name,
-                                   json_pack("{s:o, s:o}", "value", shown(value), "origin", shown(origin)));
+        bad |= json_object_set_new(
+            part, option->name,
+            json_pack("{s:o, s:o}", "value", vx_json_shown(value), "origin", vx_json_shown(origin)));
     return whole(part, bad);
 }
 
@@ -194,7 +189,7 @@ vx_err vx_route_diagnostics(vx_service *service, const vx_request *request, vx_r
     bad |= json_object_set_new(root, "retries", json_integer(retries > 1 ? retries - 1 : 0));
     bad |= json_object_set_new(root, "history", history_part(service));
     bad |= json_object_set_new(root, "strategies", strategies_part(service));
-    bad |= json_object_set_new(root, "model_folder", shown(view.folder));
+    bad |= json_object_set_new(root, "model_folder", vx_json_shown(view.folder));
     bad |= json_object_set_new(root, "engine", ready ? engine_part(&view.info) : json_null());
     bad |= json_object_set_new(root, "settings", settings_part(service));
     bad |= json_object_set_new(root, "version", json_string(VX_VERSION));

@@ -26,18 +26,11 @@ typedef struct {
     vx_errinfo manifest_info;
 } facts;
 
-/* What comes from the system, a file's name or a setting, need not be UTF-8. */
-static json_t *shown(const char *text)
-{
-    json_t *string = json_string(text);
-    return string ? string : json_string("(not UTF-8)");
-}
-
 static json_t *said(vx_err err, const vx_errinfo *info)
 {
     char line[VX_ERRINFO_LINE];
     vx_errinfo_line(info, err, line, sizeof line);
-    return shown(line);
+    return vx_json_shown(line);
 }
 
 /* What bake measured; negative: nothing. */
@@ -59,9 +52,9 @@ static json_t *engine_section(const facts *f)
         return json_pack("{s:b, s:s, s:o}", "opened", 0, "code", vx_err_code(f->err), "reason", said(f->err, &f->info));
     vx_engine_get_info(f->engine, &about);
     return json_pack("{s:b, s:s, s:o, s:b, s:s, s:s, s:s, s:s, s:i, s:f, s:o}", "opened", 1, "strategy", about.strategy,
-                     "reason", shown(about.reason), "degraded", about.degraded, "gemm", about.gemm, "isa", about.isa,
-                     "device", about.device, "precision", about.precision, "threads_per_clip", about.threads, "load_ms",
-                     about.load_ms, "self_test_cosine",
+                     "reason", vx_json_shown(about.reason), "degraded", about.degraded, "gemm", about.gemm, "isa",
+                     about.isa, "device", about.device, "precision", about.precision, "threads_per_clip", about.threads,
+                     "load_ms", about.load_ms, "self_test_cosine",
                      about.self_test >= -1 ? json_real(about.self_test) : json_null());
 }
 
@@ -71,10 +64,10 @@ static json_t *strategies_section(const facts *f)
     json_t *list = json_array();
     for (int i = 0; i < f->trials.n; i++) {
         const vx_engine_trial *trial = &f->trials.list[i];
-        if (json_array_append_new(list, json_pack("{s:o, s:b, s:o, s:o}", "strategy", shown(trial->strategy), "opened",
-                                                  trial->err == VX_OK, "code",
+        if (json_array_append_new(list, json_pack("{s:o, s:b, s:o, s:o}", "strategy", vx_json_shown(trial->strategy),
+                                                  "opened", trial->err == VX_OK, "code",
                                                   trial->err ? json_string(vx_err_code(trial->err)) : json_null(),
-                                                  "reason", shown(trial->text))) != 0) {
+                                                  "reason", vx_json_shown(trial->text))) != 0) {
             json_decref(list);
             return NULL;
         }
@@ -87,10 +80,11 @@ static json_t *model_section(const facts *f)
     const vx_manifest *m = &f->manifest;
     char digest[VX_DIGEST_TEXT];
     if (f->manifest_err)
-        return json_pack("{s:o, s:o}", "folder", shown(f->folder), "reason", said(f->manifest_err, &f->manifest_info));
+        return json_pack("{s:o, s:o}", "folder", vx_json_shown(f->folder), "reason",
+                         said(f->manifest_err, &f->manifest_info));
     vx_model_digest_text(&m->digest, digest);
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:i, s:f, s:b}", "folder", shown(f->folder), "name", m->name,
-                     "accuracy", m->accuracy, "source", m->source, "licence", m->licence, "digest", digest,
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:i, s:f, s:b}", "folder", vx_json_shown(f->folder), "name",
+                     m->name, "accuracy", m->accuracy, "source", m->source, "licence", m->licence, "digest", digest,
                      "embedding_size", m->dim, "threshold", m->threshold, "calibrated", m->calibrated);
 }
 
@@ -129,8 +123,8 @@ static json_t *settings_section(const facts *f)
     for (size_t i = 0; (option = vx_option_at(f->options, i, &value, &origin)); i++) {
         if (strcmp(origin, "default") == 0)
             continue;
-        if (json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "name", option->name, "value", shown(value),
-                                                  "origin", shown(origin))) != 0) {
+        if (json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "name", option->name, "value",
+                                                  vx_json_shown(value), "origin", vx_json_shown(origin))) != 0) {
             json_decref(list);
             return NULL;
         }

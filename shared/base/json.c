@@ -112,6 +112,12 @@ vx_err vx_json_floats(const json_t *array, const char *what, size_t n, float *re
     return VX_OK;
 }
 
+json_t *vx_json_shown(const char *text)
+{
+    json_t *string = json_string(text);
+    return string ? string : json_string("(not UTF-8)");
+}
+
 json_t *vx_json_from_floats(const float *values, size_t n)
 {
     json_t *array = json_array();

@@ -34,6 +34,10 @@ VX_MUST_CHECK vx_err vx_json_bool(const json_t *obj, const char *key, bool requi
 /* An array of exactly n finite numbers into ret[n]. */
 VX_MUST_CHECK vx_err vx_json_floats(const json_t *array, const char *what, size_t n, float *ret, vx_errinfo *info);
 
+/* Text for people that comes from the system, a file's name or a library: what is not UTF-8 becomes "(not UTF-8)". New
+ * reference; NULL when memory is out. */
+json_t *vx_json_shown(const char *text);
+
 /* Compact UTF-8 text, numbers with 9 significant digits (float32 round-trips; 0.1 stays 0.1), keys in the order they
  * were set. Appended to out. Errors: NOMEM. */
 VX_MUST_CHECK vx_err vx_json_write(const json_t *root, vx_buf *out);

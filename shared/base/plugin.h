@@ -12,7 +12,7 @@
  * twice gives the same.
  * file       [in]  "vx_gemm_onednn"
  * ret_symbol [out] what the plugin exports; lives as long as the process
- * Errors     NOT_FOUND (this build has no such plugin), UNSUPPORTED (a library that it needs is missing, or it is of
+ * Errors     NOT_FOUND (this build has no such plugin), PERMISSION (others could have put it there), UNSUPPORTED (a library that it needs is missing, or it is of
  *            another version: no such symbol); info says which, and the path */
 VX_MUST_CHECK vx_err vx_plugin_load(const char *file, const char *symbol, const void **ret_symbol, vx_errinfo *info);
 

@@ -30,11 +30,14 @@ vx_choose_verdict vx_choose_judge(const vx_artefact *a)
     return a->cosine_min >= VX_CHOOSE_COSINE ? VX_CHOOSE_ALLOWED : VX_CHOOSE_STRAYING;
 }
 
-/* What orders: the reference first when nothing optimised is wanted; unmeasured last. */
+/* What orders: the reference first when nothing optimised is wanted; unmeasured last. The time of a precision that strays
+ * is not the time of the reference, which then runs in f32. */
 static double rank(const vx_artefact *a, bool optimized)
 {
     if (!optimized && is_reference(a))
         return -1;
+    if (a->precision == VX_PRECISION_BF16 && a->cosine_min < VX_CHOOSE_COSINE)
+        return HUGE_VAL;
     return is_measured(a) ? a->inference_ms : HUGE_VAL;
 }
 

@@ -17,7 +17,7 @@
 enum {
     VX_ECAPA_BLOCKS = 3,
     VX_ECAPA_MAX_SCALE = 16,
-    VX_ECAPA_MAX_CONVS = VX_ECAPA_BLOCKS * (VX_ECAPA_MAX_SCALE + 1) + 4
+    VX_ECAPA_MAX_CONVS = 1 + VX_ECAPA_BLOCKS * (2 + VX_ECAPA_MAX_SCALE) + 3
 };
 
 /* y = W x + bias for one vector. Borrowed. */

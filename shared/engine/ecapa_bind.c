@@ -276,7 +276,8 @@ static void bind_all(struct binder *b, vx_ecapa *net)
     net->input = tdnn(b, "blocks.0", (wanted){0, net->bands, 0, 1, INPUT_TAPS});
     net->channels = net->input.n_out;
     net->scale = count_scale(b->file);
-    if (b->err == VX_OK && (net->channels > MAX_CHANNELS || net->scale < 2 || net->channels % net->scale != 0)) {
+    if (b->err == VX_OK && (net->channels > MAX_CHANNELS || net->scale < 2 || net->scale > VX_ECAPA_MAX_SCALE ||
+                            net->channels % net->scale != 0)) {
         b->err =
             vx_errinfo_set(b->info, VX_ERR_MODEL_SHAPE,
                            "%zu channels in %zu Res2Net parts: expected at most %d channels in 2 to %d equal parts",

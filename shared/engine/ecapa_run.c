@@ -303,6 +303,19 @@ float *vx_ecapa_input(const vx_ecapa_runner *runner, size_t n_frames, size_t *re
     return p.features;
 }
 
+/* Copies of the features that members packed. In f32 deeper layers overwrite them; 8-bit layers of a small model need
+ * less room than the features took. */
+static void wipe_packed_features(const struct pass *p)
+{
+    const vx_conv *c = &p->net->input;
+    const vx_kernels *k = p->run->kernels;
+    const size_t most = p->run->gemm ? p->panel_floats / (c->n_in * c->taps)
+                                     : k->product[c->number]->panels_fit(c, p->panel_floats),
+                 n = p->n < most ? p->n : most, floats = p->run->gemm ? c->n_in * c->taps * n : panel_lanes(k, c, n);
+    for (int member = 0; member < vx_team_size(p->run->team); member++)
+        vx_wipe(p->panels + (size_t)member * p->panel_floats, floats * sizeof *p->panels);
+}
+
 vx_err vx_ecapa_run(const vx_ecapa_runner *runner, size_t n_frames, float *ret_raw)
 {
     struct pass p = begin(runner, n_frames);
@@ -310,6 +323,7 @@ vx_err vx_ecapa_run(const vx_ecapa_runner *runner, size_t n_frames, float *ret_r
     if (!p.failed)
         memcpy(ret_raw, p.raw, p.net->dim * sizeof *ret_raw);
     /* What speaks of the voice most directly. The layers between are overwritten by the next clip. */
+    wipe_packed_features(&p);
     vx_wipe(p.features, p.net->bands * p.ld * sizeof *p.features);
     vx_wipe(p.stats, 2 * p.net->mfa_channels * sizeof *p.stats);
     vx_wipe(p.pooled, 2 * p.net->mfa_channels * sizeof *p.pooled);

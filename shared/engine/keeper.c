@@ -42,6 +42,7 @@ struct vx_keeper {
     uint64_t pause_ns, retry_ns;    /* after failures: how long, until when */
     int64_t bare_bytes;             /* resident memory before the last load */
     int64_t kept_bytes;             /* what stays of an engine that was closed: plugins are never unmapped */
+    const char *kept_strategy;      /* whose it was; static, NULL before the first */
     vx_keeper_view view;            /* the counters and the last engine's part of it */
 };
 
@@ -57,24 +58,32 @@ static uint64_t later(uint64_t at_ns, uint64_t by_ns)
 
 /* ---- loading: on the pool's thread ---- */
 
-/* What the model may take, and what sets that limit. Called with the lock held.
- * A library that an earlier engine brought is still mapped, and the estimate holds it again: what stayed is not counted
- * twice. */
-static size_t budget(const vx_keeper *k, char *ret_from, size_t cap)
+/* As options have it, where 0 means no limit. */
+static size_t limit_of(double left)
 {
-    const double kept = (double)k->kept_bytes, resident = (double)vx_rss_bytes() - kept,
-                 allowed = (double)k->limits.max_bytes;
+    return isinf(left) ? 0 : left < 1 ? 1 : (size_t)left;
+}
+
+/* What the model may take, and what sets that limit. Called with the lock held.
+ * A library that an earlier engine brought is still mapped, and the estimate of its strategy holds it again: what stayed
+ * is not counted twice, and only there. */
+static void set_budget(const vx_keeper *k, vx_engine_options *options, char *ret_from, size_t cap)
+{
+    const double resident = (double)vx_rss_bytes(), allowed = (double)k->limits.max_bytes;
     double left = HUGE_VAL;
     if (k->limits.max_bytes > 0) {
         left = allowed - resident;
         snprintf(ret_from, cap, "VOICE_UNLOCK_MAX_MEMORY is %.0f MB, of which the program has %.0f MB", allowed / 1e6,
                  resident / 1e6);
     }
-    if (k->memory.free_bytes != SIZE_MAX && (double)k->memory.free_bytes + kept < left) {
-        left = (double)k->memory.free_bytes + kept;
+    if (k->memory.free_bytes != SIZE_MAX && (double)k->memory.free_bytes < left) {
+        left = (double)k->memory.free_bytes;
         snprintf(ret_from, cap, "that much is free on this computer");
     }
-    return isinf(left) ? 0 : left < 1 ? 1 : (size_t)left;
+    options->max_bytes = limit_of(left);
+    options->mapped_strategy = k->kept_strategy;
+    options->max_bytes_mapped = limit_of(left + (double)k->kept_bytes);
+    options->max_bytes_from = ret_from;
 }
 
 /* Called with the lock held. */
@@ -116,9 +125,8 @@ static void load(void *arg, int worker)
     vx_keeper *k = arg;
     char from[160] = "";
     vx_engine_options options = k->options;
-    options.max_bytes_from = from;
     pthread_mutex_lock(&k->lock);
-    options.max_bytes = budget(k, from, sizeof from);
+    set_budget(k, &options, from, sizeof from);
     k->bare_bytes = (int64_t)vx_rss_bytes();
     pthread_mutex_unlock(&k->lock);
 
@@ -215,6 +223,8 @@ static void preload(vx_keeper *k)
     k->used_ns = now_ns(k);
     if (k->state == VX_KEEPER_EMPTY)
         (void)!start_load(k, NULL); /* whoever asks in earnest is told why it cannot be */
+    else if (k->state == VX_KEEPER_UNLOADING)
+        k->preload_ns = k->used_ns; /* the next tend finds it gone */
 }
 
 void vx_keeper_preload(vx_keeper *k)
@@ -269,8 +279,10 @@ static void unload(vx_keeper *k, vx_unload_cause cause)
     k->view.given_bytes = before - after;
     /* The most that one load and unload left, not the sum: a library is mapped once, and what else the program took
      * meanwhile must not add up to an excuse. */
-    if (after - k->bare_bytes > k->kept_bytes)
+    if (after - k->bare_bytes > k->kept_bytes) {
         k->kept_bytes = after - k->bare_bytes;
+        k->kept_strategy = k->view.strategy;
+    }
     pthread_cond_broadcast(&k->changed);
 }
 

@@ -13,6 +13,7 @@
 #include "shared/base/arena.h"
 #include "shared/base/bytes.h"
 #include "shared/base/clock.h"
+#include "shared/engine/choose.h"
 #include "shared/engine/ecapa.h"
 #include "shared/engine/gemm.h"
 #include "shared/engine/strategy.h"
@@ -217,7 +218,8 @@ static vx_err open_native(const char *folder, const vx_manifest *manifest, const
 {
     const vx_artefact *artefact = vx_manifest_artefact(manifest, "native");
     vx_precision precision = options->precision;
-    if (precision == VX_PRECISION_AUTO && !options->reference_first)
+    /* What nobody proved does not lower the reference's precision. */
+    if (precision == VX_PRECISION_AUTO && !options->reference_first && artefact->cosine_min >= VX_CHOOSE_COSINE)
         precision = artefact->precision;
     if (precision == VX_PRECISION_AUTO)
         precision = VX_PRECISION_F32;

@@ -334,8 +334,8 @@ static vx_err onnx_run(vx_network *n, const float *features, size_t n_clips, siz
     if (raw)
         wipe(raw, n_clips * n->dim);
     free(raw);
-    /* That it has another shape for some lengths is no longer a question of which file was opened. */
-    return err == VX_ERR_MODEL_SHAPE || err == VX_ERR_MODEL_CORRUPT ? VX_ERR_ENGINE : err;
+    /* Whatever it says now, it is no longer a question of which file was opened or what this library can do. */
+    return err == VX_OK || err == VX_ERR_NOMEM ? err : VX_ERR_ENGINE;
 }
 
 /* ---- opening ---- */

@@ -180,9 +180,26 @@ static void the_reason_is_cut_and_never_overflows(void **state)
     }
 }
 
+/* The time of a precision that strays is not the time of the reference, which then runs in f32. */
+static void a_straying_precision_does_not_put_the_reference_first(void **state)
+{
+    (void)state;
+    const entry entries[VX_MANIFEST_MAX_ARTEFACTS] = {{"native", 0.998, 10}, {"jit", 0.9999, 50}};
+    const vx_artefact *order[VX_MANIFEST_MAX_ARTEFACTS];
+    char text[64];
+    vx_manifest m = manifest_of(entries);
+    m.artefacts[0].precision = VX_PRECISION_BF16;
+    joined(order, vx_choose(&m, true, order), text, sizeof text);
+    assert_string_equal(text, "jit native");
+    m.artefacts[0].cosine_min = 0.9995;
+    joined(order, vx_choose(&m, true, order), text, sizeof text);
+    assert_string_equal(text, "native jit");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_straying_precision_does_not_put_the_reference_first),
         cmocka_unit_test(the_order_is_that_of_the_measurements),
         cmocka_unit_test(the_verdict_on_one_artefact),
         cmocka_unit_test(the_reason_is_cut_and_never_overflows),

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -72,6 +73,24 @@ static void one_that_cannot_be_loaded_is_told(void **state)
     }
 }
 
+/* What others may write is not run, whatever it holds. */
+static void one_that_others_may_write_is_refused(void **state)
+{
+    (void)state;
+    char name[64], path[512];
+    const void *symbol = NULL;
+    vx_errinfo info = {0};
+    snprintf(name, sizeof name, "vx_test_%ld_open", (long)getpid());
+    beside(name, path);
+    if (!put(path, "x", 1) || chmod(path, 0666) != 0)
+        skip();
+    const vx_err err = vx_plugin_load(name, "table", &symbol, &info);
+    unlink(path);
+    assert_int_equal(err, VX_ERR_PERMISSION);
+    assert_string_equal(info.path, path);
+    assert_null(symbol);
+}
+
 /* A name longer than any path is only not found. */
 static void a_name_without_end_is_not_found(void **state)
 {
@@ -111,9 +130,8 @@ static void the_same_twice_is_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_that_is_not_there_is_named),
-        cmocka_unit_test(one_that_cannot_be_loaded_is_told),
-        cmocka_unit_test(a_name_without_end_is_not_found),
+        cmocka_unit_test(one_that_is_not_there_is_named),       cmocka_unit_test(one_that_cannot_be_loaded_is_told),
+        cmocka_unit_test(one_that_others_may_write_is_refused), cmocka_unit_test(a_name_without_end_is_not_found),
         cmocka_unit_test(the_same_twice_is_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
