@@ -247,13 +247,14 @@ def bake(arguments, work):
     manifest = take_source(arguments.source, work)
     model, fbank = load_model(work), fbank_of(manifest["frontend"])
     artefacts = {"native": entry_of(work / WEIGHTS)}
-    folders = [arguments.clips] if arguments.clips else [ROOT / folder for folder in OWN_CLIPS]
-    clips = read_clips(program, folders, arguments.max_clips)
+    own_clips = read_clips(program, [ROOT / folder for folder in OWN_CLIPS], arguments.max_clips)
+    clips = read_clips(program, [arguments.clips], arguments.max_clips) if arguments.clips else own_clips
     with torch.inference_mode():
         parity = write_parity(work / PARITY, clips, model, fbank, artefacts["native"]["sha256"])
         for strategy in arguments.strategies:
             file, export, _ = EXPORTS[strategy]
-            export(model, manifest["frontend"]["bands"], work / file, fbank, clips)
+            # Calibrated on the project's clips in any case, so that --clips measures on speech that nothing was fitted to.
+            export(model, manifest["frontend"]["bands"], work / file, fbank, own_clips)
             artefacts[strategy] = entry_of(work / file)
     if not arguments.clips:
         parity["_source"] = OWN_CLIPS_SOURCE
