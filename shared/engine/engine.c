@@ -1,7 +1,6 @@
 /* engine.c - chooses a strategy, and guards what goes in and what comes out of it. */
 #include "shared/engine/engine.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,7 +90,7 @@ static vx_err check_memory(const vx_strategy *strategy, const vx_artefact *artef
     const double bytes = (double)strategy->fixed_bytes + strategy->bytes_per_byte * (double)artefact->bytes;
     double limit = (double)options->max_bytes;
     if (options->mapped_strategy && strcmp(options->mapped_strategy, strategy->name) == 0)
-        limit = fmin((double)options->max_bytes_mapped, limit + (double)strategy->fixed_bytes);
+        limit = (double)options->max_bytes_mapped;
     if (options->max_bytes == 0 || bytes <= limit)
         return VX_OK;
     return vx_errinfo_set(info, VX_ERR_NOMEM, "strategy '%s' takes about %.0f MB of memory and may take %.0f MB: %s",

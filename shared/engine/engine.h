@@ -41,7 +41,7 @@ typedef struct {
     bool self_test;       /* run self_test.h on `native` too before the open counts; on other strategies it always is */
     size_t max_bytes;     /* a strategy that takes more by strategy.h's estimate is not opened (NOMEM); 0: no limit */
     const char *mapped_strategy;  /* its library is in the process already, so it has a limit of its own; or NULL */
-    size_t max_bytes_mapped;      /* at most max_bytes and what strategy.h reckons for the library */
+    size_t max_bytes_mapped;      /* max_bytes, and what that library has */
     const char *max_bytes_from;   /* what sets that limit, for the sentence; NULL only with max_bytes 0 */
     bool fall_back;               /* when what was asked for cannot be had: open what can, and say so in `reason` */
     vx_engine_trials *ret_trials; /* [out] what each strategy said, whatever comes of the open; may be NULL */
