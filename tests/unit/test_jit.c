@@ -272,7 +272,11 @@ static void threads_are_as_many_as_asked(void **state)
     (void)state;
     forged_need("torch");
     forged_model model = forged_model_of("jit", "jit_good.pt", FAST_MS);
-    const double two = cores_busy(&model, 2), one = cores_busy(&model, 1);
+    const double two = cores_busy(&model, 2);
+    double one = cores_busy(&model, 1);
+    /* Workers that the two left behind may still wait by spinning. A setting that does not bind shows in every round. */
+    for (int round = 0; round < 8 && one > 1.2; round++)
+        one = fmin(one, cores_busy(&model, 1));
     print_message("# CPU time of the process over the caller's: %.2f with 1 thread, %.2f with 2\n", one, two);
     assert_true(one <= 1.2);
     assert_true(two > 1.2);
