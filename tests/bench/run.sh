@@ -72,10 +72,8 @@ folder_of() {
 is_baked() { [ -e "$out/peers-$1/.optimization_manifest.json" ]; }
 
 prepare() {
-    python=
-    for candidate in python3 /usr/bin/python3; do
-        "$candidate" -c 'import torch, numpy' 2>/dev/null && { python=$candidate; break; }
-    done
+    # The interpreter itself: what is measured must not start by looking for one.
+    python=$(scripts/with_torch.sh -c 'import sys; print(sys.executable)' 2>/dev/null) || python=
     if [ ! -e "$(folder_of 20.8M)/.optimization_manifest.json" ]; then
         python3 models/random_ecapa.py "$(folder_of 20.8M)" >/dev/null || exit 1
     fi
