@@ -10,8 +10,9 @@ UNAME_M := $(shell uname -m)
 # ---- what the machine has -------------------------------------------------------------------------------------------
 PKGS_SHARED := jansson libcrypto sndfile soxr zlib
 PKGS_CLOUD  := libmicrohttpd
+PKGS_EDGE   := sqlite3 libcurl
 PKGS_TEST   := cmocka libcurl
-PKGS        := $(PKGS_SHARED) $(PKGS_CLOUD) $(PKGS_TEST)
+PKGS        := $(PKGS_SHARED) $(PKGS_CLOUD) $(PKGS_EDGE) $(PKGS_TEST)
 ifeq ($(UNAME_S),Darwin)
 BREW := $(shell brew --prefix 2>/dev/null)
 export PKG_CONFIG_PATH := $(BREW)/opt/openssl@3/lib/pkgconfig:$(BREW)/lib/pkgconfig:$(PKG_CONFIG_PATH)
@@ -19,6 +20,7 @@ endif
 pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
 HAVE_ONEDNN := $(wildcard /usr/include/dnnl.h $(BREW)/include/dnnl.h)
+HAVE_SECRET := $(if $(filter Darwin,$(UNAME_S)),,$(shell pkg-config --exists libsecret-1 2>/dev/null && echo yes))
 HAVE_CBLAS  := $(if $(filter Darwin,$(UNAME_S)),yes,$(shell pkg-config --exists openblas 2>/dev/null && echo yes))
 # libtorch: where LIBTORCH_DIR says, else Homebrew's, else the system's (docs/models.md, "TorchScript").
 TORCH := $(firstword $(patsubst %/include/torch/script.h,%,$(wildcard $(addsuffix /include/torch/script.h,$(or $(LIBTORCH_DIR),$(BREW) /usr)))))
@@ -58,6 +60,7 @@ CFLAGS_ALL := -std=c11 $(WARNINGS) $(if $(CI),-Werror) $(CFLAGS_$(MODE)) $(DEFS_
 LDFLAGS_ALL := $(LDFLAGS_$(MODE)) -pthread $(if $(filter Linux,$(UNAME_S)),-pie -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now -Wl$(comma)--as-needed) $(LDFLAGS)
 LIBS_SHARED := $(call pkg_libs,$(PKGS_SHARED)) -lm $(if $(filter Linux,$(UNAME_S)),-ldl)
 LIBS_CLOUD  := $(call pkg_libs,$(PKGS_CLOUD))
+LIBS_EDGE   := $(call pkg_libs,$(PKGS_EDGE)) $(if $(filter Darwin,$(UNAME_S)),-framework Security -framework CoreFoundation)
 LIBS_TEST   := $(call pkg_libs,$(PKGS_TEST))
 
 # Kernels are the hot loops: optimised in every mode, and only they get instruction-set flags, by file name.
@@ -84,7 +87,7 @@ endif
 src_in  = $(filter-out $(ISA_SKIP),$(wildcard $(addsuffix /*.c,$(1))))
 SHARED  := $(filter-out shared/engine/plugin_%.c,$(call src_in,shared/base shared/audio shared/engine shared/resilience))
 CLOUD   := $(call src_in,cloud)
-EDGE    := $(call src_in,edge $(wildcard edge/*))
+EDGE    := $(filter-out edge/store/plugin_%.c,$(call src_in,edge $(wildcard edge/*)))
 UNIT    := $(wildcard tests/unit/test_*.c)
 CTEST   := $(wildcard tests/api/test_*.c tests/e2e/test_*.c)
 FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
@@ -98,6 +101,7 @@ PLUGINS_asan    := $(if $(HAVE_CBLAS),blas)
 PLUGINS_cov     := $(PLUGINS_release)
 PLUGINS := $(PLUGINS_$(MODE))
 PLUGIN_SO := $(patsubst %,$(B)/vx_gemm_%.so,$(PLUGINS))
+PLUGIN_SO += $(if $(HAVE_SECRET),$(B)/vx_keyring_secret.so)
 # Not under ThreadSanitizer: the library is not built with it.
 ifneq ($(MODE),tsan)
 PLUGIN_SO += $(if $(TORCH),$(B)/vx_network_torch.so)
@@ -137,7 +141,7 @@ tools: $(TOOL_BIN)
 $(B)/voxlock-cloud: $(call objs,cloud/main.c) $(SERVICE) $(LIB)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_CLOUD) $(LIBS_SHARED)
 $(B)/voxlock: $(call objs,edge/main.c) $(AGENT) $(LIB)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_SHARED)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_EDGE) $(LIBS_SHARED)
 $(LIB): $(call objs,$(SHARED))
 	@rm -f $@
 	$(AR) rcs $@ $^
@@ -168,6 +172,12 @@ $(B)/vx_gemm_blas.so: shared/engine/plugin_blas.c | deps
 	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) -fPIC -shared -MMD -MP $(LDFLAGS_$(MODE)) \
 	  $(if $(filter Darwin,$(UNAME_S)),-DACCELERATE_NEW_LAPACK,$(call pkg_cflags,openblas)) -o $@ $< \
 	  $(if $(filter Darwin,$(UNAME_S)),-framework Accelerate,$(call pkg_libs,openblas))
+
+# Secrets of a Linux desktop. GLib is not mapped where the key lies in a file.
+$(B)/vx_keyring_secret.so: edge/store/plugin_secret.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) $(patsubst -I%,-isystem %,$(call pkg_cflags,libsecret-1)) -fPIC -shared -MMD -MP \
+	  $(LDFLAGS_$(MODE)) -o $@ $< $(call pkg_libs,libsecret-1)
 
 # C++ lives in this one file. The linker is told to keep libraries of which no symbol is used: libtorch registers CUDA
 # with itself when its CUDA part is loaded. /usr/include must not be named: libstdc++ finds C's headers behind its own.
@@ -204,22 +214,22 @@ UNIT_WRAP := $(if $(filter Linux,$(UNAME_S)),$(addprefix -Wl$(comma)--wrap=,mall
                aligned_alloc strdup strndup))
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_OBJ) $(SERVICE) $(AGENT) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) $(UNIT_WRAP) -o $@ $^ $(LIBS_TEST) $(LIBS_CLOUD) $(LIBS_SHARED)
+	$(CC) $(LDFLAGS_ALL) $(UNIT_WRAP) -o $@ $^ $(LIBS_TEST) $(LIBS_EDGE) $(LIBS_CLOUD) $(LIBS_SHARED)
 $(B)/tests/%: $(B)/obj/tests/api/%.o $(SUPPORT_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_SHARED)
-$(B)/tests/%: $(B)/obj/tests/e2e/%.o $(SUPPORT_OBJ) $(LIB)
+$(B)/tests/%: $(B)/obj/tests/e2e/%.o $(SUPPORT_OBJ) $(AGENT) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_SHARED)
-$(B)/tests/%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(SERVICE) $(LIB)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_EDGE) $(LIBS_SHARED)
+$(B)/tests/%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(SERVICE) $(AGENT) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_CLOUD) $(LIBS_SHARED)
-$(B)/bench/%: $(B)/obj/tests/bench/%.o $(SUPPORT_OBJ) $(LIB)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_EDGE) $(LIBS_CLOUD) $(LIBS_SHARED)
+$(B)/bench/%: $(B)/obj/tests/bench/%.o $(SUPPORT_OBJ) $(AGENT) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_SHARED)
-$(B)/tools/%: $(B)/obj/tests/tools/%.o $(SUPPORT_OBJ) $(LIB)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_EDGE) $(LIBS_SHARED)
+$(B)/tools/%: $(B)/obj/tests/tools/%.o $(SUPPORT_OBJ) $(AGENT) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_SHARED)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_EDGE) $(LIBS_SHARED)
 .SECONDARY:
 
 # Networks for tests, right and wrong, made once for every mode. Where no Python has PyTorch the tests that want them skip.

@@ -23,7 +23,7 @@ static vx_err print_json(double cosine, const double *probability, const vx_mani
     return err;
 }
 
-static int run(const vx_options *options, unsigned flags, const char *const *operands, int n_operands)
+static int run(const vx_cmd_call *call)
 {
     vx_engine *engine = NULL;
     vx_embedding embeddings[2];
@@ -31,9 +31,9 @@ static int run(const vx_options *options, unsigned flags, const char *const *ope
     vx_errinfo info = {0};
     const char *what = NULL;
     double cosine = 0, probability = 0;
-    vx_err err = vx_cmd_open_engine(options, &engine, &info);
-    for (int i = 0; i < n_operands && err == VX_OK; i++) {
-        what = operands[i];
+    vx_err err = vx_cmd_open_engine(call->options, &engine, &info);
+    for (int i = 0; i < call->n_operands && err == VX_OK; i++) {
+        what = call->operands[i];
         err = vx_cmd_embed_file(engine, what, &embeddings[i], &audio, &info);
     }
     if (err == VX_OK)
@@ -48,7 +48,7 @@ static int run(const vx_options *options, unsigned flags, const char *const *ope
     vx_engine_info about;
     vx_engine_get_info(engine, &about);
     const bool calibrated = vx_manifest_probability(about.manifest, cosine, &probability);
-    if (flags & FLAG_JSON) {
+    if (call->flags & FLAG_JSON) {
         err = print_json(cosine, calibrated ? &probability : NULL, about.manifest);
     } else {
         printf("similarity %.3f: %s (threshold %.3f of model %s)\n", cosine,

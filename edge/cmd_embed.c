@@ -105,21 +105,21 @@ static int embed_npy(vx_engine *engine, size_t dim, const char *const *paths, in
     return code;
 }
 
-static int run(const vx_options *options, unsigned flags, const char *const *operands, int n_operands)
+static int run(const vx_cmd_call *call)
 {
     vx_engine *engine = NULL;
     vx_errinfo info = {0};
-    if (flags == (FLAG_JSON | FLAG_NPY)) {
+    if (call->flags == (FLAG_JSON | FLAG_NPY)) {
         vx_err err = vx_errinfo_set(&info, VX_ERR_OPTION_VALUE, "use --json or --npy, not both");
         return vx_cmd_fail("embed", err, &info);
     }
-    vx_err err = vx_cmd_open_engine(options, &engine, &info);
+    vx_err err = vx_cmd_open_engine(call->options, &engine, &info);
     if (err != VX_OK)
         return vx_cmd_fail(NULL, err, &info);
     vx_engine_info about;
     vx_engine_get_info(engine, &about);
-    int code = flags & FLAG_NPY ? embed_npy(engine, (size_t)about.dim, operands, n_operands)
-                                : embed_lines(engine, flags & FLAG_JSON, operands, n_operands);
+    int code = call->flags & FLAG_NPY ? embed_npy(engine, (size_t)about.dim, call->operands, call->n_operands)
+                                      : embed_lines(engine, call->flags & FLAG_JSON, call->operands, call->n_operands);
     vx_engine_close(engine);
     return code;
 }

@@ -170,16 +170,15 @@ static void look(facts *f, const vx_engine_options *wanted)
     f->err = vx_engine_open(f->folder, &engine, &f->engine, &f->info);
 }
 
-static int run(const vx_options *options, unsigned flags, const char *const *operands, int n_operands)
+static int run(const vx_cmd_call *call)
 {
-    (void)operands, (void)n_operands;
-    facts f = {.options = options};
+    facts f = {.options = call->options};
     vx_engine_options engine;
-    vx_err err = vx_cmd_engine_options(options, &engine, f.folder, sizeof f.folder, &f.info);
+    vx_err err = vx_cmd_engine_options(call->options, &engine, f.folder, sizeof f.folder, &f.info);
     if (err != VX_OK)
         return vx_cmd_fail(NULL, err, &f.info);
     look(&f, &engine);
-    err = print(&f, flags & FLAG_JSON);
+    err = print(&f, call->flags & FLAG_JSON);
     vx_engine_close(f.engine);
     if (err != VX_OK)
         return vx_cmd_fail("writing the answer", err, NULL);

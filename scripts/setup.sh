@@ -18,12 +18,12 @@ group=${1:-build}
 debian_packages() {
     case $1 in
     build) echo gcc make pkg-config libc6-dev xxd curl ca-certificates libjansson-dev libssl-dev libsndfile1-dev \
-        libsoxr-dev zlib1g-dev libmicrohttpd-dev libcmocka-dev libcurl4-openssl-dev ;;
+        libsoxr-dev zlib1g-dev libmicrohttpd-dev libcmocka-dev libcurl4-openssl-dev libsqlite3-dev libsecret-1-dev ;;
     bake) debian_packages build; echo python3 jq ;;
     # libtorch is content with the reference BLAS, which is many times slower.
     torch) debian_packages bake; echo g++ libtorch-dev libopenblas0-pthread python3-torch python3-numpy ;;
     image) debian_packages build; echo buildah runc debootstrap debian-archive-keyring jq util-linux ;;
-    test) debian_packages image; debian_packages torch; echo libdnnl-dev libopenblas-dev python3 jq valgrind git strace nodejs npm ;;
+    test) debian_packages image; debian_packages torch; echo libdnnl-dev libopenblas-dev python3 jq valgrind git strace nodejs npm dbus gnome-keyring ;;
     lint) debian_packages test; echo clang-format clang-tidy cppcheck shellcheck ;;
     bench) debian_packages test; echo python3-fastapi python3-uvicorn wrk ;;
     *) echo "setup.sh: unknown group '$1': use build, bake, torch, image, test, lint or bench" >&2; exit 2 ;;
@@ -31,7 +31,7 @@ debian_packages() {
 }
 brew_packages() {
     case $1 in
-    build) echo pkgconf jansson openssl@3 libsndfile libsoxr libmicrohttpd cmocka curl ;;
+    build) echo pkgconf jansson openssl@3 libsndfile libsoxr libmicrohttpd cmocka curl sqlite ;;
     bake | image) brew_packages build; echo python3 jq ;;
     torch) brew_packages bake; echo numpy pytorch ;;
     test) brew_packages torch; echo onednn python3 jq node ;;
@@ -61,7 +61,7 @@ elif command -v dpkg-query >/dev/null; then
     [ "$(id -u)" = 0 ] || install="sudo $install"
 else
     # Another system: pkg-config is the only witness.
-    missing=$(for p in jansson libcrypto sndfile soxr zlib libmicrohttpd cmocka libcurl; do
+    missing=$(for p in jansson libcrypto sndfile soxr zlib libmicrohttpd cmocka libcurl sqlite3; do
         pkg-config --exists "$p" 2>/dev/null || echo "$p"
     done)
     install="install with your package manager:"

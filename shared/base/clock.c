@@ -21,14 +21,25 @@ uint64_t vx_cpu_ns(void)
     return read_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-void vx_timestamp(char ret_text[VX_TIMESTAMP_CAP])
+int64_t vx_wall_ms(void)
 {
-    uint64_t now_ns = read_ns(CLOCK_REALTIME);
-    time_t seconds = (time_t)(now_ns / 1000000000u);
-    struct tm tm;
+    return (int64_t)(read_ns(CLOCK_REALTIME) / 1000000u);
+}
+
+void vx_timestamp_of(int64_t wall_ms, char ret_text[VX_TIMESTAMP_CAP])
+{
+    int64_t ms = wall_ms % 1000;
+    ms += ms < 0 ? 1000 : 0;
+    time_t seconds = (time_t)((wall_ms - ms) / 1000);
+    struct tm tm = {0};
     gmtime_r(&seconds, &tm);
     size_t n = strftime(ret_text, VX_TIMESTAMP_CAP, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(ret_text + n, VX_TIMESTAMP_CAP - n, ".%03uZ", (unsigned)(now_ns / 1000000u % 1000u));
+    snprintf(ret_text + n, VX_TIMESTAMP_CAP - n, ".%03dZ", (int)ms);
+}
+
+void vx_timestamp(char ret_text[VX_TIMESTAMP_CAP])
+{
+    vx_timestamp_of(vx_wall_ms(), ret_text);
 }
 
 static uint64_t monotonic_ns(void *ctx)

@@ -14,7 +14,12 @@ static inline double vx_ms_since(uint64_t start_ns)
 /* CPU time used by the calling process, nanoseconds: tells whether a "one thread" run really used one. */
 uint64_t vx_cpu_ns(void);
 
+/* Milliseconds since 1970 by the system's clock, which somebody may set. */
+int64_t vx_wall_ms(void);
+
 #define VX_TIMESTAMP_CAP 32
+/* A wall time as RFC 3339 with milliseconds, UTC. */
+void vx_timestamp_of(int64_t wall_ms, char ret_text[VX_TIMESTAMP_CAP]);
 /* UTC wall time as RFC 3339 with milliseconds ("2026-01-31T12:34:56.789Z"). */
 void vx_timestamp(char ret_text[VX_TIMESTAMP_CAP]);
 

@@ -48,6 +48,10 @@
     X(AUDIO_NOT_FINITE, -36, "audio_not_finite", "the audio holds NaN or infinite samples")                            \
     X(AUDIO_SCALE, -37, "audio_over_scale", "float samples are far beyond full scale 1.0")                             \
     X(AUDIO_RATE, -38, "sample_rate_out_of_range", "the sample rate is outside 8000 to 192000 Hz")                     \
+    X(AUDIO_NO_SPEECH, -39, "no_speech", "the recording holds too little speech")                                      \
+    X(AUDIO_QUIET, -40, "too_quiet", "the voice is too quiet")                                                         \
+    X(AUDIO_CLIPPED, -41, "clipped", "the recording is overdriven")                                                    \
+    X(AUDIO_NOISY, -42, "too_noisy", "the background is too loud for the voice")                                       \
     X(MODEL_MISSING, -50, "model_missing", "the model folder or one of its files does not exist")                      \
     X(MODEL_CORRUPT, -51, "model_corrupt", "a model file is damaged or not what its name says")                        \
     X(MODEL_HASH, -52, "model_hash_mismatch", "a model file does not have the digest its manifest states")             \
@@ -57,7 +61,22 @@
     X(OPTION_UNKNOWN, -60, "unknown_setting", "a setting is not known")                                                \
     X(OPTION_VALUE, -61, "bad_setting", "a setting has an unusable value")                                             \
     X(AUTH_MISSING, -70, "unauthorized", "the request needs an Authorization header with a bearer token")              \
-    X(AUTH_DENIED, -71, "invalid_token", "the bearer token is not one that this service knows")
+    X(AUTH_DENIED, -71, "invalid_token", "the bearer token is not one that this service knows")                        \
+    X(STORE_CORRUPT, -80, "store_corrupt", "the profile store is damaged")                                             \
+    X(STORE_KEY, -81, "store_key", "the key of the profile store cannot be had, or is not the one it was made with")   \
+    X(STORE_VERSION, -82, "store_version", "the profile store was written by a newer version of voxlock")              \
+    X(STORE_LOCKED, -83, "store_locked", "another program keeps the profile store busy")                               \
+    X(AUDIT_BROKEN, -84, "audit_broken", "the audit log was changed by somebody else than voxlock")                    \
+    X(EXISTS, -85, "exists", "something of that name is there already")                                                \
+    X(NOT_ENROLLED, -86, "not_enrolled", "nobody of that name is enrolled")                                            \
+    X(LEGACY_PROFILE, -87, "legacy_profile", "the profile was made with another model and holds no audio")             \
+    X(ENROL_VOICE, -88, "another_voice", "the recordings do not hold one voice")                                       \
+    X(ENROL_TAKEN, -89, "voice_taken", "the voice is enrolled under another name")                                     \
+    X(NETWORK, -90, "network", "the cloud service could not be reached")                                               \
+    X(CLOUD_REFUSED, -91, "cloud_refused", "the cloud service refused the request")                                    \
+    X(CLOUD_ANSWER, -92, "cloud_answer", "the cloud service sent an answer that cannot be used")                       \
+    X(TOKEN, -93, "no_identity_token", "no identity token for the cloud service could be had")                         \
+    X(UNCALIBRATED, -94, "uncalibrated", "the model has no calibration, so a score is no probability")
 
 typedef enum {
     VX_OK = 0,

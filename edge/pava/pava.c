@@ -1,0 +1,12 @@
+/* pava.c - the combination of the layers. None is built yet, and what is not measured is not claimed. */
+#include "edge/pava/pava.h"
+
+#include <stdio.h>
+
+void vx_pava_judge(const float *samples, size_t n, vx_evidence *ret_evidence)
+{
+    (void)samples, (void)n;
+    *ret_evidence = (vx_evidence){.status = VX_EVIDENCE_INCONCLUSIVE};
+    (void)snprintf(ret_evidence->reason, sizeof ret_evidence->reason,
+                   "this version has no layer that tells a living voice from a recording");
+}
