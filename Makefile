@@ -144,14 +144,15 @@ $(B)/voxlock: $(call objs,edge/main.c) $(AGENT) $(LIB)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_EDGE) $(LIBS_SHARED)
 $(LIB): $(call objs,$(SHARED))
 	@rm -f $@
-	$(AR) rcs $@ $^
-# The programs without their main, so that tests can link single modules of them.
+	$(AR) qcs $@ $^
+# The programs without their main, so that tests can link single modules of them. Files of one name in two folders both
+# have their place ("q" appends, "r" would replace).
 $(SERVICE): $(call objs,$(filter-out cloud/main.c,$(CLOUD)))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) qcs $@ $^
 $(AGENT): $(call objs,$(filter-out edge/main.c,$(EDGE)))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) qcs $@ $^
 
 # The service with faults on purpose, for tests: the same sources, with VX_FAULTS defined. Settings are the archive's only
 # file that looks at it.

@@ -20,6 +20,7 @@ enum { VX_CMD_MAX_FLAGS = 16 };
 /* One run of a command: what its command line said. */
 typedef struct {
     const vx_options *options;
+    char *const *environment;             /* main's, for the user's folders */
     unsigned flags;                       /* bit i: the command's i-th flag was given */
     const char *values[VX_CMD_MAX_FLAGS]; /* what was given with it, for flags that take a value; borrowed from argv */
     const char *const *operands;

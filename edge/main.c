@@ -1,4 +1,5 @@
 /* main.c - the program voxlock: picks the command, splits its own flags from the settings, runs it. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,7 @@
 #include "edge/cmd.h"
 #include "edge/help.h"
 #include "shared/base/mute.h"
+#include "shared/base/user_folder.h"
 
 extern char **environ;
 
@@ -48,7 +50,8 @@ static int take_flags(const vx_cmd *cmd, int argc, char **argv, vx_cmd_call *cal
                 argv[kept++] = argv[i];
             continue;
         }
-        if (cmd->flags[f].value && !value && i + 1 < argc)
+        /* A forgotten value must not swallow the next flag. */
+        if (cmd->flags[f].value && !value && i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0)
             value = argv[++i];
         if ((cmd->flags[f].value != NULL) != (value != NULL)) {
             (void)vx_cmd_misused(value ? "%s takes no value" : "%s wants a value; voxlock %s --help",
@@ -65,13 +68,18 @@ static int take_flags(const vx_cmd *cmd, int argc, char **argv, vx_cmd_call *cal
 static int run(const vx_cmd *cmd, int argc, char **argv, vx_cmd_call *call)
 {
     int code;
+    char config[PATH_MAX];
+    /* Without a home folder there is no file of settings to find. */
+    const bool home = vx_user_config_file(environ, config, sizeof config, NULL) == VX_OK;
     vx_options *options = NULL;
     vx_errinfo info = {0};
     const char **operands = calloc((size_t)argc + 1, sizeof *operands);
     if (!operands)
         return vx_cmd_fail(NULL, VX_ERR_NOMEM, NULL);
-    vx_err err = vx_options_load(VX_FOR_EDGE, environ, argc, argv, NULL, operands, &call->n_operands, &options, &info);
+    vx_err err = vx_options_load(VX_FOR_EDGE, environ, argc, argv, home ? config : NULL, operands, &call->n_operands,
+                                 &options, &info);
     call->options = options;
+    call->environment = environ;
     call->operands = operands;
     if (err != VX_OK) {
         (void)vx_cmd_fail(NULL, err, &info);

@@ -1,0 +1,67 @@
+/* attempt_report.c - an outcome for programs (JSON) and for people (text). */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "edge/attempt.h"
+#include "edge/text.h"
+#include "shared/base/json.h"
+
+/* null where nothing was compared: 0 would read as a match of 0 %. */
+static json_t *voice_json(const vx_attempt_outcome *o)
+{
+    if (!o->voice_compared)
+        return json_null();
+    return json_pack("{s:b, s:f, s:f, s:f, s:f}", "accepted", o->voice_accepted, "probability", o->score.probability,
+                     "similarity", o->score.cosine, "normalised", o->score.normalised, "llr", o->score.llr);
+}
+
+static json_t *quality_json(const vx_quality *q)
+{
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "seconds", q->seconds, "speech_s", q->speech_s,
+                     "speech_share", q->speech_share, "speech_dbfs", q->speech_dbfs, "noise_dbfs", q->noise_dbfs,
+                     "snr_db", q->snr_db, "clipped_share", q->clipped_share);
+}
+
+static json_t *route_json(const vx_route_report *route)
+{
+    return json_pack("{s:s, s:o, s:f, s:o}", "by", vx_route_name(route->by), "pressure",
+                     route->pressure >= 0 ? json_real(route->pressure) : json_null(), "elapsed_ms", route->elapsed_ms,
+                     "reason", vx_json_shown(route->reason));
+}
+
+json_t *vx_attempt_json(const vx_attempt_outcome *o)
+{
+    const bool decided = vx_verdict_is_decision(o->verdict);
+    return json_pack("{s:I, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:f}", "id", (json_int_t)o->id,
+                     "verdict", vx_verdict_name(o->verdict), "sentence", vx_json_shown(o->sentence), "speaker",
+                     vx_json_shown(o->speaker), "may_unlock", o->may_unlock, "voice", voice_json(o), "decision",
+                     decided ? vx_decision_json(o->evidence, &o->decision) : json_null(), "quality",
+                     o->quality.seconds > 0 ? quality_json(&o->quality) : json_null(), "route",
+                     o->voice_compared ? route_json(&o->route) : json_null(), "wait_s",
+                     o->wait_ms > 0 ? json_real(ceil((double)o->wait_ms / 1000)) : json_null(), "starter_model",
+                     o->starter, "not_learned", o->learn_err ? json_string(vx_err_code(o->learn_err)) : json_null(),
+                     "elapsed_ms", o->elapsed_ms);
+}
+
+vx_err vx_attempt_show(const vx_attempt_outcome *o, vx_buf *out)
+{
+    vx_text text = {.out = out};
+    vx_text_put(&text, "%s: %s\n", vx_verdict_name(o->verdict), o->sentence);
+    if (o->voice_compared)
+        vx_text_put(&text, "the voice is %s: probability %.1f %%, similarity %.3f\n",
+                    o->voice_accepted ? "accepted" : "not accepted", 100 * o->score.probability, o->score.cosine);
+    if (o->quality.seconds > 0)
+        vx_text_put(&text, "%.1f s of speech in %.1f s, %.0f dB above the noise; %.0f ms in all\n", o->quality.speech_s,
+                    o->quality.seconds, o->quality.snr_db, o->elapsed_ms);
+    if (text.err != VX_OK || !vx_verdict_is_decision(o->verdict))
+        return text.err;
+    vx_text_put(&text, "\n");
+    if (text.err == VX_OK)
+        text.err = vx_decision_show(o->evidence, &o->decision, out);
+    if (o->starter)
+        vx_text_put(&text,
+                    "\nThis is the starter model, whose error rate is many times that of a full one (voxlock status);"
+                    " docs/models.md says how to import a better one.\n");
+    return text.err;
+}

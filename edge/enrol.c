@@ -1,0 +1,254 @@
+/* enrol.c - recordings of one person become a profile.
+ * Every recording is measured and embedded first; then those that are good enough are compared with each other and with
+ * every profile there is; then all of them are stored, or none.
+ */
+#include "edge/enrol.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "edge/capture/quality.h"
+#include "edge/likeness.h"
+#include "edge/store/profiles.h"
+#include "shared/base/bytes.h"
+#include "shared/base/clock.h"
+
+/* A recording takes as long as it takes: nobody waits at a lock. */
+static const uint64_t PATIENCE_NS = 60u * 1000000000ull;
+
+typedef struct {
+    vx_span voice;
+    vx_embedding embedding; /* set when results[i].err is VX_OK, or the bound was waived */
+    bool usable;
+} enrol_clip;
+
+typedef struct {
+    vx_runtime *runtime;
+    const char *name;
+    const vx_enrol_clip *clips;
+    size_t n;
+    const vx_enrol_options *options;
+    vx_enrol_result *results;
+    enrol_clip *work;    /* [n] */
+    vx_voiceprints old;  /* the profile's, where they are kept */
+    vx_voiceprints rest; /* room for old and new ones */
+} enrolment;
+
+static void refuse(vx_enrol_result *result, vx_err err, const vx_errinfo *info)
+{
+    result->err = err;
+    (void)snprintf(result->text, sizeof result->text, "%s", vx_errinfo_text(info, err));
+}
+
+/* Quality, then the embedding of the voice in it. An error is the engine's, which fails every recording alike. */
+static vx_err measure(enrolment *e, size_t i, vx_errinfo *info)
+{
+    const vx_enrol_clip *clip = &e->clips[i];
+    vx_enrol_result *result = &e->results[i];
+    vx_errinfo said = {0};
+    vx_route_report route;
+    vx_err err = vx_quality_measure(clip->samples, clip->n, &e->work[i].voice, &result->quality);
+    if (err == VX_OK && clip->clipped_share >= 0)
+        result->quality.clipped_share = clip->clipped_share;
+    if (err == VX_OK)
+        err = vx_quality_judge(&result->quality, VX_FOR_ENROLMENT, &said);
+    if (err != VX_OK) {
+        refuse(result, err, &said);
+        /* Waived or not: without speech there is nothing to embed. */
+        if (!e->options->anyway || err == VX_ERR_AUDIO_NO_SPEECH)
+            return VX_OK;
+    }
+    err = vx_runtime_embed(e->runtime, clip->samples + e->work[i].voice.begin,
+                           e->work[i].voice.end - e->work[i].voice.begin, vx_now_ns() + PATIENCE_NS,
+                           &e->work[i].embedding, &route, info);
+    e->work[i].usable = err == VX_OK;
+    return err;
+}
+
+/* Probability that recording i is of a voice. */
+static vx_err agree(const enrolment *e, const vx_voiceprints *voice, size_t i, double *ret, vx_errinfo *info)
+{
+    vx_score score;
+    vx_err err = vx_voiceprints_compare(e->runtime, voice, &e->work[i].embedding, &e->results[i].quality, &score, info);
+    if (err == VX_OK)
+        *ret = score.probability;
+    return err;
+}
+
+/* The profile's voiceprints, and all usable recordings but one, into e->rest. */
+static void gather_rest(enrolment *e, size_t but)
+{
+    e->rest.n = 0;
+    for (size_t i = 0; i < e->old.n; i++)
+        vx_voiceprints_add(&e->rest, &e->old.embeddings[i], e->old.speech_s[i]);
+    for (size_t i = 0; i < e->n; i++)
+        if (i != but && e->work[i].usable)
+            vx_voiceprints_add(&e->rest, &e->work[i].embedding, e->results[i].quality.speech_s);
+}
+
+/* One voice? Each recording against all the others; one that does not fit ends the enrolment, since nobody can tell which
+ * of two voices is the owner's. */
+static vx_err check_one_voice(enrolment *e, vx_errinfo *info)
+{
+    const double least = vx_voiceprints_threshold(e->runtime);
+    vx_err err = VX_OK;
+    size_t odd = e->n;
+    for (size_t i = 0; i < e->n && err == VX_OK; i++) {
+        e->results[i].agreement = -1;
+        gather_rest(e, i);
+        if (!e->work[i].usable || e->rest.n == 0)
+            continue;
+        err = agree(e, &e->rest, i, &e->results[i].agreement, info);
+        if (err == VX_OK && e->results[i].agreement < least &&
+            (odd == e->n || e->results[i].agreement < e->results[odd].agreement))
+            odd = i;
+    }
+    if (err != VX_OK || odd == e->n)
+        return err;
+    err = vx_errinfo_set(info, VX_ERR_ENROL_VOICE,
+                         "%.100s does not hold the voice of the others (probability %.2f): record it again, alone",
+                         e->clips[odd].name, e->results[odd].agreement);
+    refuse(&e->results[odd], err, info);
+    return err;
+}
+
+/* Is the voice enrolled under another name? Two profiles of one voice would each open the other's lock. */
+static vx_err check_profile(enrolment *e, const vx_speaker *speaker, vx_errinfo *info)
+{
+    vx_voiceprints profile = {0};
+    size_t n = 0;
+    double sum = 0;
+    vx_err err = vx_voiceprints_load(e->runtime, speaker->id, &profile, NULL);
+    if (err == VX_ERR_NOT_FOUND) /* of another model: nothing that could be compared */
+        return VX_OK;
+    for (size_t i = 0; i < e->n && err == VX_OK; i++) {
+        double probability = 0;
+        if (!e->work[i].usable)
+            continue;
+        err = agree(e, &profile, i, &probability, info);
+        sum += probability;
+        n++;
+    }
+    if (err == VX_OK && n > 0 && sum / (double)n >= vx_voiceprints_threshold(e->runtime))
+        err = vx_errinfo_set(info, VX_ERR_ENROL_TAKEN,
+                             "this voice is enrolled as %.64s (probability %.2f): remove that profile, or add to it",
+                             speaker->name, sum / (double)n);
+    vx_voiceprints_done(&profile);
+    return err;
+}
+
+static vx_err check_not_taken(enrolment *e, vx_errinfo *info)
+{
+    vx_speaker *speakers = NULL;
+    size_t n = 0;
+    vx_err err = vx_store_speakers(e->runtime->store, &speakers, &n, info);
+    for (size_t i = 0; i < n && err == VX_OK; i++)
+        if (strcmp(speakers[i].name, e->name) != 0)
+            err = check_profile(e, &speakers[i], info);
+    free(speakers);
+    return err;
+}
+
+/* The profile's own voiceprints, unless they are to be replaced. */
+static vx_err read_profile(enrolment *e, bool *ret_new, vx_errinfo *info)
+{
+    vx_speaker speaker;
+    vx_err err = vx_store_speaker(e->runtime->store, e->name, &speaker, NULL);
+    *ret_new = err == VX_ERR_NOT_ENROLLED || e->options->replace;
+    if (err == VX_ERR_NOT_ENROLLED || (err == VX_OK && e->options->replace))
+        return VX_OK;
+    if (err == VX_OK)
+        err = vx_voiceprints_load(e->runtime, speaker.id, &e->old, info);
+    return err;
+}
+
+static vx_err check_enough(const enrolment *e, bool is_new, vx_errinfo *info)
+{
+    int n_usable = 0;
+    const vx_enrol_result *worst = NULL;
+    for (size_t i = 0; i < e->n; i++) {
+        n_usable += e->work[i].usable;
+        if (!e->work[i].usable && !worst)
+            worst = &e->results[i];
+    }
+    if (n_usable >= (is_new ? VX_ENROL_MIN_CLIPS : 1))
+        return VX_OK;
+    if (worst)
+        return vx_errinfo_set(info, worst->err, "%d of %zu recordings are good enough, %d are needed; %.150s", n_usable,
+                              e->n, is_new ? VX_ENROL_MIN_CLIPS : 1, worst->text);
+    return vx_errinfo_set(info, VX_ERR_AUDIO_SHORT,
+                          "a new profile wants %d recordings, not %zu: add more of the same voice", VX_ENROL_MIN_CLIPS,
+                          e->n);
+}
+
+static vx_err store_clips(enrolment *e, int *ret_kept, vx_errinfo *info)
+{
+    vx_enrolled enrolled;
+    size_t n = 0;
+    vx_new_sample *samples = calloc(e->n, sizeof *samples);
+    if (!samples)
+        return VX_ERR_NOMEM;
+    for (size_t i = 0; i < e->n; i++) {
+        if (!e->work[i].usable)
+            continue;
+        samples[n++] = (vx_new_sample){.samples = e->clips[i].samples + e->work[i].voice.begin,
+                                       .n = e->work[i].voice.end - e->work[i].voice.begin,
+                                       .quality = e->results[i].quality,
+                                       .microphone = e->clips[i].microphone ? e->clips[i].microphone : "",
+                                       .taken_ms = vx_wall_ms(),
+                                       .embedding = &e->work[i].embedding};
+    }
+    vx_err err = vx_store_enrol(e->runtime->store, e->name, samples, n, e->options->replace, &enrolled, info);
+    free(samples);
+    for (size_t i = 0; i < e->n && err == VX_OK; i++)
+        e->results[i].taken = e->work[i].usable;
+    if (err == VX_OK)
+        *ret_kept = enrolled.n_kept;
+    return err;
+}
+
+static vx_err enrol(enrolment *e, int *ret_kept, vx_errinfo *info)
+{
+    bool is_new = true;
+    if (e->runtime->model_err != VX_OK)
+        return vx_errinfo_set(info, e->runtime->model_err, "%s",
+                              vx_errinfo_text(&e->runtime->model_info, e->runtime->model_err));
+    vx_err err = vx_speaker_check_name(e->name, info);
+    if (err == VX_OK)
+        err = read_profile(e, &is_new, info);
+    for (size_t i = 0; i < e->n && err == VX_OK; i++) {
+        err = measure(e, i, info);
+        if (err == VX_OK && e->options->progress)
+            e->options->progress(e->options->progress_arg, i, e->n, &e->results[i]);
+    }
+    if (err == VX_OK)
+        err = check_enough(e, is_new, info);
+    if (err != VX_OK)
+        return err;
+    err = vx_voiceprints_reserve(e->old.n + e->n, &e->rest);
+    if (err == VX_OK)
+        err = check_one_voice(e, info);
+    if (err == VX_OK)
+        err = check_not_taken(e, info);
+    return err == VX_OK ? store_clips(e, ret_kept, info) : err;
+}
+
+vx_err vx_enrol(vx_runtime *runtime, const char *name, const vx_enrol_clip *clips, size_t n,
+                const vx_enrol_options *options, vx_enrol_result *ret_results, int *ret_kept, vx_errinfo *info)
+{
+    if (n == 0 || n > VX_ENROL_MAX_CLIPS)
+        return vx_errinfo_set(info, VX_ERR_ARG, "1 to %d recordings can be enrolled at once, not %zu",
+                              VX_ENROL_MAX_CLIPS, n);
+    enrolment e = {
+        .runtime = runtime, .name = name, .clips = clips, .n = n, .options = options, .results = ret_results};
+    memset(ret_results, 0, n * sizeof *ret_results);
+    e.work = calloc(n, sizeof *e.work);
+    vx_err err = e.work ? enrol(&e, ret_kept, info) : VX_ERR_NOMEM;
+    if (e.work)
+        vx_wipe(e.work, n * sizeof *e.work);
+    free(e.work);
+    vx_voiceprints_done(&e.old);
+    vx_voiceprints_done(&e.rest);
+    return err;
+}
