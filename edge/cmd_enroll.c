@@ -85,6 +85,14 @@ static vx_err arm(const vx_cmd_call *call, vx_runtime *runtime, vx_errinfo *info
     return vx_store_arm(runtime->store, call->operands[0], true, accepted, info);
 }
 
+/* That the key lies beside what it protects must be known before a voice is entrusted to it. */
+static void warn_of_key(vx_store *store)
+{
+    vx_store_view view;
+    if (vx_store_get_view(store, &view, NULL) == VX_OK && *view.key_warning)
+        dprintf(STDERR_FILENO, "voxlock: warning: %s\n", view.key_warning);
+}
+
 static int run(const vx_cmd_call *call)
 {
     vx_runtime runtime;
@@ -97,6 +105,7 @@ static int run(const vx_cmd_call *call)
                                  VX_RUNTIME_STORE | VX_RUNTIME_CREATE | VX_RUNTIME_MODEL, &runtime, &info);
     if (err != VX_OK)
         return vx_cmd_fail(NULL, err, &info);
+    warn_of_key(runtime.store);
     recordings *r = calloc(1, sizeof *r);
     err = r ? read_all(call, r, &what, &info) : VX_ERR_NOMEM;
     if (err == VX_OK) {

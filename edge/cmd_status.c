@@ -7,7 +7,8 @@
 #include <string.h>
 
 #include "edge/cmd.h"
-#include "edge/show.h"
+#include "edge/route/router.h"
+#include "edge/runtime.h"
 #include "shared/base/json.h"
 #include "shared/engine/choose.h"
 
@@ -24,6 +25,10 @@ typedef struct {
     vx_manifest manifest;
     vx_err manifest_err;
     vx_errinfo manifest_info;
+    char data_folder[PATH_MAX];
+    vx_store_view store;
+    vx_err store_err;
+    vx_errinfo store_info;
 } facts;
 
 static json_t *said(vx_err err, const vx_errinfo *info)
@@ -105,6 +110,33 @@ static json_t *artefacts_section(const facts *f)
     return list;
 }
 
+/* A computer on which nobody has enrolled yet has no store, and that is no fault. */
+static json_t *store_section(const facts *f)
+{
+    const vx_store_view *v = &f->store;
+    if (f->store_err)
+        return json_pack("{s:b, s:o, s:s, s:o}", "opened", 0, "folder", vx_json_shown(f->data_folder), "code",
+                         vx_err_code(f->store_err), "reason", said(f->store_err, &f->store_info));
+    return json_pack("{s:b, s:o, s:s, s:o, s:i, s:i, s:I, s:I, s:I}", "opened", 1, "file", vx_json_shown(v->path),
+                     "key_in", v->key_source, "warning", *v->key_warning ? vx_json_shown(v->key_warning) : json_null(),
+                     "profiles", v->n_speakers, "recordings", v->n_samples, "attempts", (json_int_t)v->n_attempts,
+                     "audit_entries", (json_int_t)v->n_audit, "bytes", (json_int_t)v->bytes);
+}
+
+/* Where the next embedding would be computed, and why. */
+static json_t *route_section(const facts *f)
+{
+    vx_memory memory;
+    vx_errinfo info = {0};
+    const vx_err err = vx_memory_read(&memory, &info);
+    const char *endpoint = vx_option_text(f->options, "VOXLOCK_CLOUD_ENDPOINT");
+    const double most = vx_option_real(f->options, "VOXLOCK_CLOUD_PRESSURE");
+    const bool cloud_first = *endpoint && !err && memory.pressure >= most;
+    return json_pack("{s:s, s:o, s:f, s:o}", "first", vx_route_name(cloud_first ? VX_ROUTE_CLOUD : VX_ROUTE_DEVICE),
+                     "memory_in_use", err ? said(err, &info) : json_real(memory.pressure), "cloud_from", most, "cloud",
+                     *endpoint ? vx_json_shown(endpoint) : json_null());
+}
+
 static json_t *memory_section(const facts *f)
 {
     vx_engine_info about = {0};
@@ -136,28 +168,20 @@ static const struct {
     const char *name;
     json_t *(*gather)(const facts *f);
 } sections[] = {
-    {"voxlock", program_section},   {"engine", engine_section},       {"strategies", strategies_section},
-    {"model", model_section},       {"artefacts", artefacts_section}, {"memory", memory_section},
-    {"settings", settings_section},
+    {"voxlock", program_section}, {"engine", engine_section},       {"strategies", strategies_section},
+    {"model", model_section},     {"artefacts", artefacts_section}, {"store", store_section},
+    {"route", route_section},     {"memory", memory_section},       {"settings", settings_section},
 };
 
-static vx_err print(const facts *f, bool json)
+static json_t *gather(const facts *f)
 {
-    vx_buf text = {0};
     json_t *root = json_object();
-    vx_err err = VX_OK;
-    for (size_t i = 0; i < sizeof sections / sizeof *sections && !err; i++)
-        if (json_object_set_new(root, sections[i].name, sections[i].gather(f)) != 0)
-            err = VX_ERR_NOMEM;
-    if (!err)
-        err = json ? vx_json_write(root, &text) : vx_show(root, &text);
-    if (!err && json)
-        err = vx_buf_append(&text, "\n", 1);
-    if (!err && fwrite(text.data, 1, text.len, stdout) != text.len)
-        err = VX_ERR_IO;
-    json_decref(root);
-    vx_buf_done(&text);
-    return err;
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        if (json_object_set_new(root, sections[i].name, sections[i].gather(f)) != 0) {
+            json_decref(root);
+            return NULL;
+        }
+    return root;
 }
 
 /* Opens what embed would open, and proves it. */
@@ -170,6 +194,21 @@ static void look(facts *f, const vx_engine_options *wanted)
     f->err = vx_engine_open(f->folder, &engine, &f->engine, &f->info);
 }
 
+static void look_at_store(facts *f, char *const *environment)
+{
+    const vx_store_options options = {.folder = f->data_folder,
+                                      .keyring = vx_keyring_kind_of(vx_option_text(f->options, "VOXLOCK_KEYRING")),
+                                      .busy_ms = VX_STORE_BUSY_MS};
+    vx_store *store = NULL;
+    f->store_err =
+        vx_runtime_data_folder(f->options, environment, f->data_folder, sizeof f->data_folder, &f->store_info);
+    if (f->store_err == VX_OK)
+        f->store_err = vx_store_open(&options, &store, &f->store_info);
+    if (f->store_err == VX_OK)
+        f->store_err = vx_store_get_view(store, &f->store, &f->store_info);
+    vx_store_close(store);
+}
+
 static int run(const vx_cmd_call *call)
 {
     facts f = {.options = call->options};
@@ -178,10 +217,13 @@ static int run(const vx_cmd_call *call)
     if (err != VX_OK)
         return vx_cmd_fail(NULL, err, &f.info);
     look(&f, &engine);
-    err = print(&f, call->flags & FLAG_JSON);
+    look_at_store(&f, call->environment);
+    const int code = vx_cmd_print(gather(&f), call->flags & FLAG_JSON);
     vx_engine_close(f.engine);
-    if (err != VX_OK)
-        return vx_cmd_fail("writing the answer", err, NULL);
+    if (code != VX_EXIT_OK)
+        return code;
+    if (f.store_err != VX_OK && f.store_err != VX_ERR_NOT_FOUND)
+        return vx_cmd_fail("the profile store", f.store_err, &f.store_info);
     if (f.err == VX_OK)
         return VX_EXIT_OK;
     (void)vx_cmd_fail(NULL, f.err, &f.info);
@@ -192,7 +234,8 @@ const vx_cmd vx_cmd_status = {
     .name = "status",
     .usage = "[--json]",
     .help = "Say what computes embeddings here and why, what the model is, and which settings were changed.",
-    .flags = {{"--json", "one JSON object: voxlock, engine, strategies, model, artefacts, memory, settings"}},
+    .flags = {{"--json",
+               "one JSON object: voxlock, engine, strategies, model, artefacts, store, route, memory, settings"}},
     .max_operands = 0,
     .run = run,
 };

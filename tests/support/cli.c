@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@
 
 #define PROGRAM VX_BUILD_DIR "/voxlock"
 
-enum { MAX_ARGS = 12, MAX_ENV = 512 };
+enum { MAX_ARGS = 64, MAX_ENV = 512 };
 
 #if defined(__APPLE__)
 extern char **environ; /* no header declares it there */
@@ -36,14 +37,34 @@ static vx_buf read_all(FILE *file)
     return all;
 }
 
+/* Where the program keeps its files; no test may touch those of who runs it. */
+static char home[512] = "HOME=/nonexistent";
+
+void cli_set_home(const char *folder)
+{
+    (void)snprintf(home, sizeof home, "HOME=%s", folder ? folder : "/nonexistent");
+}
+
+/* A setting, or something that leads to the user's own files and keys. */
+static bool is_personal(const char *entry)
+{
+    static const char *const names[] = {"VOXLOCK_",      "ECAPA_", "BAYESIAN_", "VBI_",
+                                        "VOICE_UNLOCK_", "HOME=",  "XDG_",      "DBUS_"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(entry, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
 /* The environment without settings, and those of the test. */
 static void make_environment(const char *env, const char *ret_envp[MAX_ENV])
 {
     size_t n = 0;
-    for (char **entry = environ; *entry && n < MAX_ENV - 3; entry++) {
-        if (strncmp(*entry, "VOXLOCK_", 8) != 0 && strncmp(*entry, "ECAPA_", 6) != 0)
+    for (char **entry = environ; *entry && n < MAX_ENV - 4; entry++) {
+        if (!is_personal(*entry))
             ret_envp[n++] = *entry;
     }
+    ret_envp[n++] = home;
     if (!env || strncmp(env, "ECAPA_CACHE_DIR=", 16) != 0)
         ret_envp[n++] = "ECAPA_CACHE_DIR=models/starter";
     if (env)
