@@ -3,17 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "edge/capture/quality.h"
 #include "edge/cmd.h"
 #include "edge/likeness.h"
 #include "edge/runtime.h"
 #include "edge/store/audit.h"
 #include "edge/store/profiles.h"
-#include "shared/base/clock.h"
 #include "shared/base/json.h"
 
 enum { FLAG_JSON = 1 << 0 };
-static const uint64_t PATIENCE_NS = 60u * 1000000000ull;
 
 typedef struct {
     char name[VX_NAME_CAP];
@@ -43,25 +40,6 @@ static int by_likeness(const void *a, const void *b)
     if (x->err != y->err)
         return x->err == VX_OK ? -1 : 1;
     return (x->score.llr < y->score.llr) - (x->score.llr > y->score.llr);
-}
-
-/* Trimmed and embedded, if the recording is good enough to compare voices with. */
-static vx_err embed(vx_runtime *runtime, const vx_audio *audio, vx_embedding *ret_embedding, vx_quality *ret_quality,
-                    vx_errinfo *info)
-{
-    vx_span voice;
-    vx_route_report route;
-    vx_err err = vx_quality_measure(audio->samples, audio->n, &voice, ret_quality);
-    if (err == VX_OK) {
-        ret_quality->clipped_share = audio->clipped_share;
-        err = vx_quality_judge(ret_quality, VX_FOR_COMPARISON, info);
-    }
-    if (err == VX_OK && runtime->model_err != VX_OK)
-        err = vx_errinfo_set(info, runtime->model_err, "%s", vx_errinfo_text(&runtime->model_info, runtime->model_err));
-    if (err == VX_OK)
-        err = vx_runtime_embed(runtime, audio->samples + voice.begin, voice.end - voice.begin,
-                               vx_now_ns() + PATIENCE_NS, ret_embedding, &route, info);
-    return err;
 }
 
 static json_t *answer(const vx_runtime *runtime, const candidate *list, size_t n)
@@ -94,7 +72,7 @@ static vx_err identify(vx_runtime *runtime, const char *path, candidate **ret_li
     size_t n = 0;
     vx_err err = vx_cmd_read_audio(path, &audio, info);
     if (err == VX_OK)
-        err = embed(runtime, &audio, &utterance, &quality, info);
+        err = vx_voice_embed(runtime, &audio, &utterance, &quality, info);
     vx_audio_done(&audio);
     if (err == VX_OK)
         err = vx_store_speakers(runtime->store, &speakers, &n, info);

@@ -15,6 +15,9 @@
 #include "shared/base/clock.h"
 
 /* A recording takes as long as it takes: nobody waits at a lock. */
+/* Two embeddings of one recording. Two recordings of one speaker that share nothing came to 0.9945 at most (462 dev
+ * recordings), those made of the same words cut from one take to 0.9998. */
+static const double COPY_COSINE = 0.998;
 static const uint64_t PATIENCE_NS = 60u * 1000000000ull;
 
 typedef struct {
@@ -110,6 +113,29 @@ static vx_err check_one_voice(enrolment *e, vx_errinfo *info)
                          "%.100s does not hold the voice of the others (probability %.2f): record it again, alone",
                          e->clips[odd].name, e->results[odd].agreement);
     refuse(&e->results[odd], err, info);
+    return err;
+}
+
+/* The same recording twice teaches nothing and looks like agreement: a copy is left out, whatever it is copied from. */
+static vx_err leave_out_copies(enrolment *e)
+{
+    vx_err err = VX_OK;
+    for (size_t i = 0; i < e->n && err == VX_OK; i++) {
+        if (!e->work[i].usable)
+            continue;
+        gather_rest(e, i);
+        /* Of two copies among the new ones the first stays. */
+        for (size_t k = 0; k < e->old.n + i && k < e->rest.n && err == VX_OK && e->work[i].usable; k++) {
+            double cosine = 0;
+            err = vx_embedding_cosine(&e->rest.embeddings[k], &e->work[i].embedding, &cosine);
+            if (err != VX_OK || cosine < COPY_COSINE)
+                continue;
+            e->work[i].usable = false;
+            e->results[i].err = VX_ERR_EXISTS;
+            (void)snprintf(e->results[i].text, sizeof e->results[i].text,
+                           "the profile has this recording already: record the voice once more");
+        }
+    }
     return err;
 }
 
@@ -223,10 +249,11 @@ static vx_err enrol(enrolment *e, int *ret_kept, vx_errinfo *info)
             e->options->progress(e->options->progress_arg, i, e->n, &e->results[i]);
     }
     if (err == VX_OK)
+        err = vx_voiceprints_reserve(e->old.n + e->n, &e->rest);
+    if (err == VX_OK)
+        err = leave_out_copies(e);
+    if (err == VX_OK)
         err = check_enough(e, is_new, info);
-    if (err != VX_OK)
-        return err;
-    err = vx_voiceprints_reserve(e->old.n + e->n, &e->rest);
     if (err == VX_OK)
         err = check_one_voice(e, info);
     if (err == VX_OK)

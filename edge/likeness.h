@@ -1,5 +1,5 @@
 /* likeness.h - the voiceprints of one speaker for the model that runs here, and likeness to them.
- * Owns:   the arrays that a comparison wants, and wiping them. Does not: store (store/profiles.h), normalise and calibrate
+ * Owns:   the arrays that a comparison wants, and wiping them; a recording to its embedding. Does not: store (store/profiles.h), normalise and calibrate
  *         (engine/score.h), decide.
  */
 #ifndef VX_EDGE_LIKENESS_H
@@ -7,6 +7,7 @@
 
 #include "edge/runtime.h"
 #include "edge/types.h"
+#include "shared/audio/audio.h"
 
 /* All-zero is none. Biometric. */
 typedef struct {
@@ -25,6 +26,10 @@ void vx_voiceprints_add(vx_voiceprints *voiceprints, const vx_embedding *embeddi
 /* Wipes and frees; all-zero is fine. */
 void vx_voiceprints_done(vx_voiceprints *voiceprints);
 
+/* The voice in a recording, trimmed and embedded, if it is good enough to be compared; for commands, who have a minute.
+ * Errors: those of vx_quality_judge, of the model folder, and of vx_runtime_embed */
+VX_MUST_CHECK vx_err vx_voice_embed(vx_runtime *runtime, const vx_audio *recording, vx_embedding *ret_embedding,
+                                    vx_quality *ret_quality, vx_errinfo *info);
 /* How probable it is that an utterance is of that voice, by the calibration in force.
  * quality [in] of the utterance
  * Errors  UNCALIBRATED (info says what to do), those of vx_score_compare */

@@ -1,0 +1,337 @@
+/* test_attempt.c - the one path: real store, real model, real recordings; only the physics are set by the test. */
+#include "edge/attempt.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "edge/learned.h"
+#include "edge/store/attempts.h"
+#include "edge/store/audit.h"
+#include "edge/store/profiles.h"
+#include "shared/base/clock.h"
+#include "tests/support/clip.h"
+#include "tests/support/desk.h"
+#include "tests/support/model_copy.h"
+
+static void enrol_reader1(desk *d, const char *name)
+{
+    static const char *const files[] = {"reader1_a.flac", "reader1_b.flac", "reader1_c.flac", NULL};
+    vx_errinfo info = {0};
+    if (desk_enrol(d, name, files, NULL, &info) != VX_OK)
+        fail_msg("%s", info.text);
+}
+
+static vx_attempt_outcome attempt_with(desk *d, const float *samples, size_t n, bool live)
+{
+    vx_attempt_outcome out;
+    vx_errinfo info = {0};
+    const vx_attempt_request request = {"unlock", "anna", samples, n, -1, "", live};
+    if (vx_attempt_run(&d->runtime, &request, &out, &info) != VX_OK)
+        fail_msg("%s", info.text);
+    return out;
+}
+
+static vx_attempt_outcome attempt(desk *d, const char *file)
+{
+    vx_audio audio = clip_audio(file);
+    const vx_attempt_outcome out = attempt_with(d, audio.samples, audio.n, false);
+    vx_audio_done(&audio);
+    return out;
+}
+
+/* The record that the store has of the newest attempt. */
+static vx_err copy_record(void *arg, const vx_attempt_record *record)
+{
+    *(vx_attempt_record *)arg = *record;
+    return VX_OK;
+}
+static vx_attempt_record last_record(desk *d)
+{
+    static vx_attempt_record record;
+    assert_int_equal(vx_attempt_walk(d->runtime.store, NULL, 1, copy_record, &record, NULL), VX_OK);
+    return record;
+}
+
+static const char *OWNER = "reader1_d.flac", *STRANGER = "reader3_a.flac";
+
+/* ---- verdicts ------------------------------------------------------------------------------------------------------- */
+
+static void the_owner_is_let_in_and_a_stranger_is_not(void **state)
+{
+    (void)state;
+    desk d;
+    desk_open(&d, NULL, "BAYESIAN_AUTH_THRESHOLD=0.80");
+    enrol_reader1(&d, "anna");
+    vx_attempt_outcome out = attempt(&d, OWNER);
+    assert_int_equal(out.verdict, VX_AUTHENTICATE);
+    assert_true(out.voice_compared && out.voice_accepted && out.starter);
+    assert_false(out.may_unlock); /* not armed */
+    assert_int_equal(out.route.by, VX_ROUTE_DEVICE);
+    assert_int_equal(last_record(&d).id, out.id);
+    assert_int_equal(last_record(&d).verdict, VX_AUTHENTICATE);
+
+    assert_int_equal(vx_store_arm(d.runtime.store, "anna", true, false, NULL), VX_OK);
+    assert_false(attempt(&d, OWNER).may_unlock); /* armed, but nobody accepted the starter */
+    assert_int_equal(vx_store_arm(d.runtime.store, "anna", true, true, NULL), VX_OK);
+    assert_true(attempt(&d, OWNER).may_unlock);
+
+    out = attempt(&d, STRANGER);
+    assert_int_not_equal(out.verdict, VX_AUTHENTICATE);
+    assert_false(out.may_unlock || out.voice_accepted);
+    assert_true(out.voice_compared);
+    desk_close(&d);
+}
+
+/* The same recording and profile; what the physics say decides how far it gets. */
+static void physics_bound_the_verdict(void **state)
+{
+    (void)state;
+    static const struct {
+        vx_evidence_status status;
+        double confidence;
+        vx_verdict verdict;
+        const char *setting;
+    } cases[] = {
+        {VX_EVIDENCE_VALID, 0.98, VX_AUTHENTICATE, NULL},
+        {VX_EVIDENCE_VALID, 0.10, VX_ESCALATE, NULL},
+        {VX_EVIDENCE_INCONCLUSIVE, 0.99, VX_CHALLENGE, NULL},
+        {VX_EVIDENCE_UNAVAILABLE, 0.99, VX_CHALLENGE, NULL},
+        {VX_EVIDENCE_VALID, 0.98, VX_CHALLENGE, "VBI_PHYSICS_SPOOFING=false"},
+        {VX_EVIDENCE_VALID, 0.98, VX_CHALLENGE, "ANTISPOOFING_PHYSICS_ENABLED=false"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        desk d;
+        desk_open(&d, NULL, cases[i].setting ? cases[i].setting : "BAYESIAN_AUTH_THRESHOLD=0.80");
+        enrol_reader1(&d, "anna");
+        d.physics = (vx_evidence){.status = cases[i].status, .confidence = cases[i].confidence};
+        const vx_attempt_outcome out = attempt(&d, OWNER);
+        if (out.verdict != cases[i].verdict)
+            fail_msg("case %zu: %s, not %s: %s", i, vx_verdict_name(out.verdict), vx_verdict_name(cases[i].verdict),
+                     out.sentence);
+        desk_close(&d);
+    }
+}
+
+/* Late is unavailable, whatever it would have said; and what comes late harms nobody (sanitizers look). */
+static void a_late_source_is_unavailable(void **state)
+{
+    (void)state;
+    desk d;
+    desk_open(&d, NULL, "VBI_FAST_VERIFY_TIMEOUT=0.1");
+    enrol_reader1(&d, "anna");
+    d.delay_ms = 900; /* its time is 200 to 300 ms */
+    const vx_attempt_outcome out = attempt(&d, OWNER);
+    assert_int_equal(out.evidence[VX_SOURCE_PHYSICS].status, VX_EVIDENCE_UNAVAILABLE);
+    assert_non_null(strstr(out.evidence[VX_SOURCE_PHYSICS].reason, "too long"));
+    assert_int_not_equal(out.verdict, VX_AUTHENTICATE);
+    desk_close(&d); /* waits for the late one */
+}
+
+/* Weights that do not load are no voice of 0 %. */
+static void without_a_model_the_voice_is_unavailable(void **state)
+{
+    (void)state;
+    desk d;
+    model_copy copy = model_copy_of("models/starter");
+    desk_open(&d, copy.path, NULL);
+    enrol_reader1(&d, "anna");
+    vx_keeper_destroy(d.runtime.keeper);
+    model_copy_flip(&copy, MODEL_WEIGHTS, 100000);
+    const vx_keeper_limits limits = {0};
+    assert_int_equal(vx_keeper_create(copy.path, &d.runtime.engine, &limits, vx_clock_monotonic(), &d.runtime.keeper),
+                     VX_OK);
+    vx_attempt_outcome out = attempt(&d, OWNER);
+    assert_int_equal(out.evidence[VX_SOURCE_ML].status, VX_EVIDENCE_UNAVAILABLE);
+    assert_false(out.voice_compared);
+    assert_true(out.decision.degraded);
+    assert_int_not_equal(out.verdict, VX_AUTHENTICATE); /* degraded verdicts unlock nothing unless a setting says so */
+    d.physics.status = VX_EVIDENCE_INCONCLUSIVE;
+    out = attempt(&d, OWNER);
+    assert_int_equal(out.verdict, VX_NO_EVIDENCE);
+    json_t *root = vx_attempt_json(&out);
+    assert_true(json_is_null(json_object_get(root, "voice")));
+    assert_true(json_is_null(json_object_get(root, "decision")));
+    json_decref(root);
+    desk_close(&d);
+    model_copy_done(&copy);
+}
+
+/* ---- states in which nothing is decided ----------------------------------------------------------------------------- */
+
+static void nothing_compared_is_a_state_of_its_own(void **state)
+{
+    (void)state;
+    desk d;
+    float silence[16000] = {0};
+    desk_open(&d, NULL, NULL);
+    assert_int_equal(attempt(&d, OWNER).verdict, VX_NOT_ENROLLED);
+    enrol_reader1(&d, "anna");
+    vx_attempt_outcome out = attempt_with(&d, silence, 16000, false);
+    assert_int_equal(out.verdict, VX_NO_AUDIO);
+    assert_false(out.voice_compared);
+    assert_int_equal(last_record(&d).verdict, VX_NO_AUDIO);
+    assert_false(last_record(&d).has_probability);
+
+    /* The profile stays, the model is another: nothing to compare with. */
+    d.runtime.manifest.digest.bytes[0] ^= 1;
+    out = attempt(&d, OWNER);
+    assert_int_equal(out.verdict, VX_NOT_READY);
+    assert_non_null(strstr(out.sentence, "migrate"));
+    d.runtime.model_err = VX_ERR_MODEL_MISSING;
+    assert_int_equal(attempt(&d, OWNER).verdict, VX_NOT_READY);
+    desk_close(&d);
+}
+
+static void rejections_make_the_next_one_wait(void **state)
+{
+    (void)state;
+    desk d;
+    desk_open(&d, NULL, NULL);
+    enrol_reader1(&d, "anna");
+    for (int i = 0; i < 3; i++) {
+        d.physics.confidence = 0.5;
+        const vx_attempt_outcome out = attempt(&d, STRANGER);
+        assert_true(out.verdict == VX_REJECT || out.verdict == VX_ESCALATE);
+    }
+    vx_attempt_outcome out = attempt(&d, OWNER);
+    assert_int_equal(out.verdict, VX_WAIT);
+    assert_true(out.wait_ms > 20000 && out.wait_ms <= 30000);
+    assert_false(out.voice_compared);
+    assert_non_null(strstr(out.sentence, "password"));
+    assert_int_equal(attempt(&d, OWNER).verdict, VX_WAIT); /* waiting is no rejection, and does not lengthen it */
+    assert_true(attempt(&d, OWNER).wait_ms <= 30000);
+    desk_close(&d);
+}
+
+/* ---- the record ----------------------------------------------------------------------------------------------------- */
+
+static void every_attempt_is_on_record_with_its_evidence(void **state)
+{
+    (void)state;
+    desk d;
+    int64_t proven = 0;
+    desk_open(&d, NULL, NULL);
+    enrol_reader1(&d, "anna");
+    d.physics.confidence = 0.1;
+    const vx_attempt_outcome out = attempt(&d, OWNER);
+    assert_int_equal(out.verdict, VX_ESCALATE);
+    const vx_attempt_record record = last_record(&d);
+    assert_string_equal(record.command, "unlock");
+    assert_string_equal(record.speaker, "anna");
+    assert_true(record.ended_ms >= record.begun_ms);
+    json_t *detail = json_loads(record.detail, 0, NULL);
+    const json_t *evidence = json_object_get(json_object_get(detail, "decision"), "evidence");
+    assert_int_equal(json_array_size(evidence), VX_N_SOURCES);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(evidence, 1), "source")), "physics");
+    json_decref(detail);
+    assert_int_equal(vx_audit_verify(d.runtime.store, &proven, NULL), VX_OK);
+    assert_int_equal(proven, 2); /* enrolled, alert */
+    desk_close(&d);
+}
+
+/* Habits and places come from strong acceptances that were live, and from nothing else. */
+static void only_strong_live_acceptances_teach(void **state)
+{
+    (void)state;
+    desk d;
+    vx_habits habits;
+    vx_speaker anna;
+    desk_open(&d, NULL, "VBI_CONFIDENT_THRESHOLD=0.5");
+    d.runtime.decide.authenticate = 0.80;
+    enrol_reader1(&d, "anna");
+    assert_int_equal(vx_store_speaker(d.runtime.store, "anna", &anna, NULL), VX_OK);
+    vx_audio owner = clip_audio(OWNER), stranger = clip_audio(STRANGER);
+
+    assert_int_equal(attempt_with(&d, owner.samples, owner.n, false).verdict, VX_AUTHENTICATE);
+    assert_int_not_equal(attempt_with(&d, stranger.samples, stranger.n, true).verdict, VX_AUTHENTICATE);
+    d.runtime.strong = 0.999;
+    assert_int_equal(attempt_with(&d, owner.samples, owner.n, true).verdict, VX_AUTHENTICATE);
+    assert_int_equal(vx_learned_habits(d.runtime.store, anna.id, &habits, NULL), VX_OK);
+    assert_int_equal(habits.n, 0);
+
+    d.runtime.strong = 0.5;
+    const vx_attempt_outcome out = attempt_with(&d, owner.samples, owner.n, true);
+    assert_int_equal(out.verdict, VX_AUTHENTICATE);
+    assert_int_equal(out.learn_err, VX_OK);
+    assert_int_equal(vx_learned_habits(d.runtime.store, anna.id, &habits, NULL), VX_OK);
+    assert_int_equal(habits.n, 1);
+    vx_audio_done(&owner);
+    vx_audio_done(&stranger);
+    desk_close(&d);
+}
+
+/* ---- many at once --------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    desk *d;
+    const vx_audio *audio;
+    vx_verdict verdicts[4];
+} crowd_member;
+
+static void *try_often(void *arg)
+{
+    crowd_member *m = arg;
+    for (int i = 0; i < 4; i++) {
+        vx_attempt_outcome out = {.verdict = VX_N_VERDICTS};
+        const vx_attempt_request request = {"verify", "anna", m->audio->samples, m->audio->n, -1, "", false};
+        m->verdicts[i] = vx_attempt_run(&m->d->runtime, &request, &out, NULL) == VX_OK ? out.verdict : VX_N_VERDICTS;
+    }
+    return NULL;
+}
+
+static vx_err count(void *arg, const vx_attempt_record *record)
+{
+    *(int *)arg += record->ended_ms > 0;
+    return VX_OK;
+}
+
+static void attempts_do_not_disturb_each_other(void **state)
+{
+    (void)state;
+    enum { THREADS = 4 };
+    desk d;
+    pthread_t threads[THREADS];
+    crowd_member members[THREADS];
+    int ended = 0;
+    desk_open(&d, NULL, "BAYESIAN_AUTH_THRESHOLD=0.80");
+    /* A machine with little to do: nobody is to be late. */
+    for (int s = 0; s < VX_N_SOURCES; s++)
+        d.runtime.timeouts[s] = (vx_timeouts){.base_ms = 60000, .floor_ms = 60000};
+    enrol_reader1(&d, "anna");
+    vx_audio owner = clip_audio(OWNER);
+    for (int t = 0; t < THREADS; t++) {
+        members[t] = (crowd_member){&d, &owner, {0}};
+        assert_int_equal(pthread_create(&threads[t], NULL, try_often, &members[t]), 0);
+    }
+    for (int t = 0; t < THREADS; t++) {
+        pthread_join(threads[t], NULL);
+        for (int i = 0; i < 4; i++) /* others under way may make one wait; none is decided otherwise */
+            assert_true(members[t].verdicts[i] == VX_AUTHENTICATE || members[t].verdicts[i] == VX_WAIT);
+    }
+    assert_int_equal(vx_attempt_walk(d.runtime.store, "anna", 0, count, &ended, NULL), VX_OK);
+    assert_int_equal(ended, 4 * THREADS);
+    vx_audio_done(&owner);
+    desk_close(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_owner_is_let_in_and_a_stranger_is_not),
+        cmocka_unit_test(physics_bound_the_verdict),
+        cmocka_unit_test(a_late_source_is_unavailable),
+        cmocka_unit_test(without_a_model_the_voice_is_unavailable),
+        cmocka_unit_test(nothing_compared_is_a_state_of_its_own),
+        cmocka_unit_test(rejections_make_the_next_one_wait),
+        cmocka_unit_test(every_attempt_is_on_record_with_its_evidence),
+        cmocka_unit_test(only_strong_live_acceptances_teach),
+        cmocka_unit_test(attempts_do_not_disturb_each_other),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
