@@ -52,7 +52,7 @@ VX_MUST_CHECK vx_err vx_attempt_run(vx_runtime *runtime, const vx_attempt_reques
 /* The outcome for a program: {"id", "verdict", "sentence", "speaker", "may_unlock", "voice": {...} or null, "decision":
  * {...} or null, "quality", "route", "wait_s", "elapsed_ms"}. New reference; NULL when memory is out. */
 json_t *vx_attempt_json(const vx_attempt_outcome *outcome);
-/* The same for a person: verdict and sentence, then the table of evidence. Errors: NOMEM. */
+/* The same for a person: the measures, the table of evidence, verdict and sentence. Errors: NOMEM. */
 VX_MUST_CHECK vx_err vx_attempt_show(const vx_attempt_outcome *outcome, vx_buf *out);
 
 #endif

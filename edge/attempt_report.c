@@ -47,7 +47,9 @@ json_t *vx_attempt_json(const vx_attempt_outcome *o)
 vx_err vx_attempt_show(const vx_attempt_outcome *o, vx_buf *out)
 {
     vx_text text = {.out = out};
-    vx_text_put(&text, "%s: %s\n", vx_verdict_name(o->verdict), o->sentence);
+    /* The table of a decision ends with verdict and sentence. */
+    if (!vx_verdict_is_decision(o->verdict))
+        vx_text_put(&text, "%s: %s\n", vx_verdict_name(o->verdict), o->sentence);
     if (o->voice_compared)
         vx_text_put(&text, "the voice is %s: probability %.1f %%, similarity %.3f\n",
                     o->voice_accepted ? "accepted" : "not accepted", 100 * o->score.probability, o->score.cosine);

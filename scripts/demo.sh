@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# demo.sh - starts the service on a free port, sends it real recordings the way a client does, and stops it.
+# demo.sh - starts the service on a free port, sends it real recordings the way a client does, and stops it; then enrols a
+# voice on this computer and verifies two recordings, in a folder of its own that is removed afterwards.
 # Usage: scripts/demo.sh [BUILD_FOLDER]   build/release when not given
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -53,4 +54,24 @@ status=0
 wait "$pid" || status=$?
 pid=
 echo "   it ended with status $status"
+echo
+
+profiles=(--data "$work/profiles" --keyring file)
+verify() { # clip, exit code that is expected
+    local code=0
+    "$build/voxlock" verify anna "$clips/$1" "${profiles[@]}" >"$work/said" || code=$?
+    sed 's/^/   /' "$work/said"
+    [ "$code" -eq "$2" ] || { echo "demo: the verdict was not the expected one (exit code $code, not $2)" >&2; status=1; }
+    echo
+}
+echo "5. Enrol a voice from three recordings"
+"$build/voxlock" enroll anna "$clips"/reader1_{a,b,c}.flac "${profiles[@]}" 2>"$work/said" >/dev/null ||
+    { cat "$work/said" >&2; exit 1; }
+sed 's/^/   /' "$work/said"
+echo
+echo "6. Verify a fourth recording of the same reader: the voice is accepted. It stays at CHALLENGE, since this version cannot"
+echo "   tell a living voice from a recording, and without that nothing may unlock"
+verify reader1_d.flac 10
+echo "7. Verify another reader: rejected"
+verify reader3_a.flac 11
 exit "$status"

@@ -1,0 +1,146 @@
+/* test_verify_kill.c - voxlock verify, killed at any moment of 200 attempts: no attempt that was reported is lost, none is
+ * invented, the audit chain holds, the database is whole. */
+#include <jansson.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "shared/base/clock.h"
+#include "tests/support/child.h"
+#include "tests/support/cli.h"
+#include "tests/support/scratch.h"
+
+#define AUDIO "tests/data/audio/"
+enum { ROUNDS = 200, SEED = 20261121 };
+
+/* Ids that verify printed before it went. */
+typedef struct {
+    int64_t ids[ROUNDS];
+    size_t n;
+} reported;
+
+static json_t *json_of(const char *const args[])
+{
+    cli_result r = cli_run(args);
+    if (r.status != CLI_OK)
+        fail_msg("%s: %s", args[0], cli_text(&r.err));
+    json_t *root = json_loads(cli_text(&r.out), 0, NULL);
+    assert_non_null(root);
+    cli_result_done(&r);
+    return root;
+}
+
+/* One verify, killed after delay_ns if it still runs. Returns the id it reported, or 0. */
+static int64_t run_and_kill(const scratch *home, const char *name, uint64_t delay_ns)
+{
+    char folder[160];
+    child c;
+    const char *line = NULL;
+    int64_t id = 0;
+    snprintf(folder, sizeof folder, "%s/.local/share/voxlock", home->path);
+    char *const argv[] = {(char *)VX_BUILD_DIR "/voxlock",
+                          (char *)"verify",
+                          (char *)name,
+                          (char *)AUDIO "reader1_d.flac",
+                          (char *)"--json",
+                          (char *)"--data",
+                          folder,
+                          (char *)"--keyring",
+                          (char *)"file",
+                          (char *)"--model",
+                          (char *)"models/starter",
+                          NULL};
+    assert_true(child_start(argv, CHILD_STDOUT, &c));
+    nanosleep(&(struct timespec){(time_t)(delay_ns / 1000000000u), (long)(delay_ns % 1000000000u)}, NULL);
+    kill(c.pid, SIGKILL);
+    if (child_hear(&c, 5000, &line)) {
+        json_t *root = json_loads(line, 0, NULL);
+        id = json_integer_value(json_object_get(root, "id"));
+        json_decref(root);
+    }
+    (void)child_end(&c, 5000);
+    return id;
+}
+
+static const json_t *record_of(const json_t *attempts, int64_t id)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(attempts, i, row)
+    {
+        if (json_integer_value(json_object_get(row, "id")) == id)
+            return row;
+    }
+    return NULL;
+}
+
+static void no_attempt_is_lost_and_none_invented(void **state)
+{
+    (void)state;
+    scratch home = scratch_make();
+    reported told = {0};
+    uint64_t random = SEED, whole_ns;
+    print_message("seed %d\n", SEED);
+    cli_set_home(home.path);
+    cli_result r =
+        cli_run(CLI_ARGS("enroll", "anna", AUDIO "reader1_a.flac", AUDIO "reader1_b.flac", AUDIO "reader1_c.flac"));
+    assert_int_equal(r.status, CLI_OK);
+    cli_result_done(&r);
+    const uint64_t start_ns = vx_now_ns();
+    r = cli_run(CLI_ARGS("verify", "anna", AUDIO "reader1_d.flac"));
+    whole_ns = vx_now_ns() - start_ns;
+    cli_result_done(&r);
+
+    char name[32] = "anna";
+    for (int i = 0; i < ROUNDS; i++) {
+        /* Attempts that were cut off count as rejections, of that name: after three the rest would only be told to wait. */
+        if (i % 2 == 0) {
+            char next[32];
+            snprintf(next, sizeof next, "anna %d", i);
+            r = cli_run(CLI_ARGS("profiles", "rename", name, next));
+            assert_int_equal(r.status, CLI_OK);
+            cli_result_done(&r);
+            memcpy(name, next, sizeof name);
+        }
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        /* Up to a third longer than it takes, so that some get to their end. */
+        const int64_t id = run_and_kill(&home, name, (random >> 33) % (whole_ns + whole_ns / 3 + 1));
+        if (id > 0)
+            told.ids[told.n++] = id;
+    }
+
+    json_t *root = json_of(CLI_ARGS("history", "--last", "0", "--json"));
+    const json_t *attempts = json_object_get(root, "attempts");
+    print_message("%zu of %d told their verdict, %zu on record\n", told.n, ROUNDS, json_array_size(attempts) - 1);
+    assert_true(json_array_size(attempts) <= ROUNDS + 1);
+    assert_true(told.n > 0 && told.n < ROUNDS); /* both kinds were there to be tried */
+    for (size_t i = 0; i < told.n; i++) {
+        const json_t *row = record_of(attempts, told.ids[i]);
+        assert_non_null(row);
+        assert_string_not_equal(json_string_value(json_object_get(row, "verdict")), "UNFINISHED");
+    }
+    json_decref(root);
+    root = json_of(CLI_ARGS("audit", "verify", "--json"));
+    assert_true(json_is_true(json_object_get(json_object_get(root, "audit"), "whole")));
+    json_decref(root);
+    r = cli_run(CLI_ARGS("doctor"));
+    if (r.status != CLI_OK)
+        fail_msg("%s%s", cli_text(&r.out), cli_text(&r.err));
+    cli_result_done(&r);
+    cli_set_home(NULL);
+    scratch_done(&home);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(no_attempt_is_lost_and_none_invented)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
