@@ -22,7 +22,7 @@
 #include "shared/base/cond.h"
 #include "shared/base/json.h"
 
-enum { MAX_REJECTIONS = 16, HOUR_MS = 3600 * 1000 };
+enum { MAX_REJECTIONS = 512 /* the row is counted from its beginning */, HOUR_MS = 3600 * 1000 };
 
 typedef struct {
     pthread_mutex_t lock; /* guards users, evidence, done */

@@ -1,0 +1,36 @@
+/* listen.h - one utterance from a source: waits for speech, and for its end.
+ * Owns:   capture and detector together, the samples heard. Does not: open the source, judge the voice.
+ */
+#ifndef VX_EDGE_CAPTURE_LISTEN_H
+#define VX_EDGE_CAPTURE_LISTEN_H
+
+#include "edge/capture/capture.h"
+#include "edge/capture/vad.h"
+#include "shared/base/err.h"
+
+/* Told every 10 ms: a level meter. Returning false stops listening (CLOSED). */
+typedef bool vx_listen_fn(void *arg, const vx_vad_frame *frame);
+
+typedef struct {
+    double wait_s;       /* for speech to begin */
+    double most_s;       /* an utterance that goes on is cut off here; at most 60 */
+    double before_s;     /* of the room kept before the first word: what PAVA measures echoes and noise by */
+    vx_listen_fn *meter; /* NULL: none */
+    void *meter_arg;
+} vx_listen_options;
+
+typedef struct {
+    float *samples; /* [n], 16 kHz mono, owned: room before, utterance, room behind; wiped by vx_heard_done */
+    size_t n;
+    size_t begin, end; /* the utterance in it */
+    uint64_t ended_ns; /* vx_now_ns() when the speaker fell silent (not when that was noticed) */
+} vx_heard;
+
+/* Errors: DEADLINE (nobody spoke within wait_s), CLOSED (end of the file before anybody spoke, or the meter said stop),
+ * AUDIO_SILENT (nothing but zeros; info holds the capture's advice), those of vx_capture_read, NOMEM. */
+VX_MUST_CHECK vx_err vx_listen(vx_capture *capture, vx_vad *vad, const vx_listen_options *options, vx_heard *ret_heard,
+                               vx_errinfo *info);
+/* Wipes and frees; all-zero is fine. */
+void vx_heard_done(vx_heard *heard);
+
+#endif
