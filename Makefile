@@ -10,9 +10,10 @@ UNAME_M := $(shell uname -m)
 # ---- what the machine has -------------------------------------------------------------------------------------------
 PKGS_SHARED := jansson libcrypto sndfile soxr zlib
 PKGS_CLOUD  := libmicrohttpd
-PKGS_EDGE   := sqlite3 libcurl
+PKGS_EDGE   := sqlite3
+PKGS_HTTP   := libcurl libcrypto
 PKGS_TEST   := cmocka libcurl
-PKGS        := $(PKGS_SHARED) $(PKGS_CLOUD) $(PKGS_EDGE) $(PKGS_TEST)
+PKGS        := $(PKGS_SHARED) $(PKGS_CLOUD) $(PKGS_EDGE) $(PKGS_HTTP) $(PKGS_TEST)
 ifeq ($(UNAME_S),Darwin)
 BREW := $(shell brew --prefix 2>/dev/null)
 export PKG_CONFIG_PATH := $(BREW)/opt/openssl@3/lib/pkgconfig:$(BREW)/lib/pkgconfig:$(PKG_CONFIG_PATH)
@@ -60,7 +61,7 @@ CFLAGS_ALL := -std=c11 $(WARNINGS) $(if $(CI),-Werror) $(CFLAGS_$(MODE)) $(DEFS_
 LDFLAGS_ALL := $(LDFLAGS_$(MODE)) -pthread $(if $(filter Linux,$(UNAME_S)),-pie -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now -Wl$(comma)--as-needed) $(LDFLAGS)
 LIBS_SHARED := $(call pkg_libs,$(PKGS_SHARED)) -lm $(if $(filter Linux,$(UNAME_S)),-ldl)
 LIBS_CLOUD  := $(call pkg_libs,$(PKGS_CLOUD))
-LIBS_EDGE   := $(call pkg_libs,$(PKGS_EDGE)) $(if $(filter Darwin,$(UNAME_S)),-framework Security -framework CoreFoundation)
+LIBS_EDGE   := $(call pkg_libs,$(PKGS_EDGE)) $(if $(filter Darwin,$(UNAME_S)),-framework Security -framework CoreFoundation -framework CoreGraphics)
 LIBS_TEST   := $(call pkg_libs,$(PKGS_TEST))
 
 # Kernels are the hot loops: optimised in every mode, and only they get instruction-set flags, by file name.
@@ -87,7 +88,7 @@ endif
 src_in  = $(filter-out $(ISA_SKIP),$(wildcard $(addsuffix /*.c,$(1))))
 SHARED  := $(filter-out shared/engine/plugin_%.c,$(call src_in,shared/base shared/audio shared/engine shared/resilience))
 CLOUD   := $(call src_in,cloud)
-EDGE    := $(filter-out edge/store/plugin_%.c,$(call src_in,edge $(wildcard edge/*)))
+EDGE    := $(filter-out edge/store/plugin_%.c edge/route/plugin_%.c,$(call src_in,edge $(wildcard edge/*)))
 UNIT    := $(wildcard tests/unit/test_*.c)
 CTEST   := $(wildcard tests/api/test_*.c tests/e2e/test_*.c)
 FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
@@ -102,6 +103,7 @@ PLUGINS_cov     := $(PLUGINS_release)
 PLUGINS := $(PLUGINS_$(MODE))
 PLUGIN_SO := $(patsubst %,$(B)/vx_gemm_%.so,$(PLUGINS))
 PLUGIN_SO += $(if $(HAVE_SECRET),$(B)/vx_keyring_secret.so)
+PLUGIN_SO += $(B)/vx_http_curl.so
 # Not under ThreadSanitizer: the library is not built with it.
 ifneq ($(MODE),tsan)
 PLUGIN_SO += $(if $(TORCH),$(B)/vx_network_torch.so)
@@ -180,6 +182,11 @@ $(B)/vx_keyring_secret.so: edge/store/plugin_secret.c | deps
 	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) $(patsubst -I%,-isystem %,$(call pkg_cflags,libsecret-1)) -fPIC -shared -MMD -MP \
 	  $(LDFLAGS_$(MODE)) -o $@ $< $(call pkg_libs,libsecret-1)
 
+# libcurl brings 28 libraries: 5 ms and 4 MB at every start, if it were linked in.
+$(B)/vx_http_curl.so: edge/route/plugin_curl.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) -fPIC -shared -MMD -MP $(LDFLAGS_$(MODE)) -o $@ $< $(call pkg_libs,$(PKGS_HTTP))
+
 # C++ lives in this one file. The linker is told to keep libraries of which no symbol is used: libtorch registers CUDA
 # with itself when its CUDA part is loaded. /usr/include must not be named: libstdc++ finds C's headers behind its own.
 ifeq ($(origin CXX),default)
@@ -216,9 +223,9 @@ UNIT_WRAP := $(if $(filter Linux,$(UNAME_S)),$(addprefix -Wl$(comma)--wrap=,mall
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_OBJ) $(SERVICE) $(AGENT) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) $(UNIT_WRAP) -o $@ $^ $(LIBS_TEST) $(LIBS_EDGE) $(LIBS_CLOUD) $(LIBS_SHARED)
-$(B)/tests/%: $(B)/obj/tests/api/%.o $(SUPPORT_OBJ) $(LIB)
+$(B)/tests/%: $(B)/obj/tests/api/%.o $(SUPPORT_OBJ) $(AGENT) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_SHARED)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_EDGE) $(LIBS_SHARED)
 $(B)/tests/%: $(B)/obj/tests/e2e/%.o $(SUPPORT_OBJ) $(AGENT) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_EDGE) $(LIBS_SHARED)
@@ -265,8 +272,16 @@ cost: ## what embeddings cost on Cloud Run, from times measured here: make cost 
 deploy-render: ## write deploy/service.yaml anew from deploy/service.sh
 	deploy/render_service.sh > deploy/service.yaml.new && mv deploy/service.yaml.new deploy/service.yaml
 
-accuracy: ## EER and minDCF on a folder of recordings: make accuracy DATA=folder-with-trials_dev.tsv
+accuracy: ## error rates of model and voiceprints on a folder of recordings: make accuracy DATA=folder-with-trials_dev.tsv
 	@tests/accuracy.sh "$(DATA)"
+	@tests/voiceprints.sh "$(DATA)"
+
+.PHONY: vad
+vad: ## speech detection and quality measures on a folder: make vad DATA=speech NOISE=noise [PEER=libfvad.so] (docs/vad.md)
+	@scripts/setup.sh build
+	+@$(MAKE) --no-print-directory -s -j $(B)/bench/bench_vad $(B)/bench/bench_quality
+	@$(B)/bench/bench_vad $(if $(PEER),--peer "$(PEER)") -- "$(DATA)" "$(NOISE)"
+	@$(B)/bench/bench_quality -- "$(DATA)" "$(NOISE)"
 
 parity: ## every strategy against PyTorch on recordings: make parity DATA=folder (needs PyTorch)
 	@tests/parity.sh "$(DATA)"

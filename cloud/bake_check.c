@@ -12,6 +12,7 @@
 #include "shared/engine/engine.h"
 #include "shared/engine/engine_settings.h"
 #include "shared/engine/parity.h"
+#include "shared/engine/score.h"
 
 typedef enum {
     VERDICT_OK,
@@ -280,6 +281,7 @@ vx_err vx_bake_check(const vx_options *options, const char *folder, bool json, b
 {
     char ignored[PATH_MAX];
     vx_buf text = {0};
+    vx_cohort cohort = {0};
     check *c = calloc(1, sizeof *c);
     if (!c)
         return VX_ERR_NOMEM;
@@ -293,6 +295,9 @@ vx_err vx_bake_check(const vx_options *options, const char *folder, bool json, b
     err = vx_manifest_read(folder, &c->manifest, info);
     if (err == VX_OK)
         err = vx_parity_open(folder, &c->manifest, &c->parity, info);
+    /* No strategy needs it, and who enrols a voice does. */
+    if (err == VX_OK)
+        err = vx_cohort_open(folder, &c->manifest, &cohort, info);
     if (err == VX_OK)
         err = check_folder(strategy, c, info);
     if (err == VX_OK)
@@ -303,6 +308,7 @@ vx_err vx_bake_check(const vx_options *options, const char *folder, bool json, b
         *ret_holds = holds(c);
 out:
     vx_buf_done(&text);
+    vx_cohort_close(&cohort);
     vx_parity_close(c->parity);
     free(c);
     return err;

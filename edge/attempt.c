@@ -209,10 +209,12 @@ static void start_source(gathering *g, vx_source source, double pressure)
     (void)pthread_mutex_unlock(&g->lock);
 }
 
-/* Voice and physics so sure that habits and places, which only enter with small weights, need not be waited for. Called
- * with the lock held. */
+/* Voice and physics so sure that habits and places, which only enter with small weights, need not be waited for; not
+ * after a rejection, when an odd hour may be what gives an attack away. Called with the lock held. */
 static bool sure_already(const gathering *g)
 {
+    if (g->moment.failures > 0)
+        return false;
     for (int s = VX_SOURCE_ML; s <= VX_SOURCE_PHYSICS; s++)
         if (!g->done[s] || g->evidence[s].status != VX_EVIDENCE_VALID ||
             !(g->evidence[s].confidence >= g->runtime->early_exit))

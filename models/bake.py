@@ -32,6 +32,7 @@ MODELS = Path(__file__).resolve().parent
 sys.path.insert(1, str(MODELS / "train"))
 from ecapa import fbank_of, load_model  # noqa: E402
 from ecapa_folder import (  # noqa: E402
+    COHORT,
     MANIFEST,
     WEIGHTS,
     FolderError,
@@ -226,6 +227,11 @@ def take_source(source, work):
     stated = manifest["artefacts"].get("native", {})
     if stated.get("file") != WEIGHTS or entry_of(source / WEIGHTS)["sha256"] != stated.get("sha256"):
         raise FolderError(f"{source / WEIGHTS}: not the weights that the manifest states")
+    cohort = manifest.get("scores", {}).get("cohort")
+    if cohort:
+        if cohort.get("file") != COHORT or entry_of(source / COHORT)["sha256"] != cohort.get("sha256"):
+            raise FolderError(f"{source / COHORT}: not the cohort that the manifest states")
+        shutil.copyfile(source / COHORT, work / COHORT)
     for name in (WEIGHTS, *COMPANIONS):
         if (source / name).exists():
             shutil.copyfile(source / name, work / name)
@@ -235,7 +241,7 @@ def take_source(source, work):
 def publish(work, out):
     """From here on OUT has no manifest until everything else is in place."""
     (out / MANIFEST).unlink(missing_ok=True)
-    for name in {PARITY, *(export[0] for export in EXPORTS.values())} - set(os.listdir(work)):
+    for name in {COHORT, PARITY, *(export[0] for export in EXPORTS.values())} - set(os.listdir(work)):
         (out / name).unlink(missing_ok=True)
     for path in sorted(work.iterdir(), key=lambda path: path.name == MANIFEST):
         path.chmod(0o644)

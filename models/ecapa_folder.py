@@ -12,6 +12,7 @@ import tempfile
 
 WEIGHTS = "model.safetensors"
 MANIFEST = ".optimization_manifest.json"
+COHORT = "cohort.safetensors"
 # Kernels load whole cache lines from the start of the data.
 ALIGNMENT = 64
 RES2_SCALE = 8
@@ -209,7 +210,7 @@ def write_folder(folder, tensors, model, scores, frontend=None):
     """Writes weights, then the manifest that states their digest; prints each file's size and digest.
 
     model   name, source, licence, accuracy
-    scores  threshold, and calibration where there is one
+    scores  threshold, and calibration where there is one; cohort.py and calibrate.py add theirs
     """
     sizes = check_ecapa({name: shape for name, (shape, _) in tensors.items()})
     frontend = FRONTEND | (frontend or {})

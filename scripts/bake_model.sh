@@ -35,7 +35,7 @@ take_native() {
     jq '.artefacts |= with_entries(select(.key | IN("native", "quantized"))) | del(.parity)' "$folder/$manifest" \
         >"$work/$manifest"
     # The names are the manifest's, which the programs hold to plain ones; here nothing has checked them yet.
-    jq -r '.artefacts[].file' "$work/$manifest" | while read -r file; do
+    jq -r '.artefacts[].file, (.scores.cohort.file // empty)' "$work/$manifest" | while read -r file; do
         case $file in
         */* | .*) echo "bake_model.sh: $folder: '$file' is not a plain file name" >&2; exit 1 ;;
         esac

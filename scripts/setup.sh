@@ -23,7 +23,7 @@ debian_packages() {
     # libtorch is content with the reference BLAS, which is many times slower.
     torch) debian_packages bake; echo g++ libtorch-dev libopenblas0-pthread python3-torch python3-numpy ;;
     image) debian_packages build; echo buildah runc debootstrap debian-archive-keyring jq util-linux ;;
-    test) debian_packages image; debian_packages torch; echo libdnnl-dev libopenblas-dev python3 jq valgrind git strace nodejs npm dbus gnome-keyring ;;
+    test) debian_packages image; debian_packages torch; echo libdnnl-dev libopenblas-dev python3 jq valgrind git strace nodejs npm dbus gnome-keyring nghttp2-proxy ;;
     lint) debian_packages test; echo clang-format clang-tidy cppcheck shellcheck ;;
     bench) debian_packages test; echo python3-fastapi python3-uvicorn wrk ;;
     *) echo "setup.sh: unknown group '$1': use build, bake, torch, image, test, lint or bench" >&2; exit 2 ;;
@@ -34,7 +34,7 @@ brew_packages() {
     build) echo pkgconf jansson openssl@3 libsndfile libsoxr libmicrohttpd cmocka curl sqlite ;;
     bake | image) brew_packages build; echo python3 jq ;;
     torch) brew_packages bake; echo numpy pytorch ;;
-    test) brew_packages torch; echo onednn python3 jq node ;;
+    test) brew_packages torch; echo onednn python3 jq node nghttp2 ;;
     lint) brew_packages test; echo bash clang-format llvm cppcheck shellcheck ;;
     bench) brew_packages test; echo wrk ;;
     *) echo "setup.sh: unknown group '$1': use build, bake, torch, image, test, lint or bench" >&2; exit 2 ;;

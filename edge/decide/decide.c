@@ -50,12 +50,11 @@ vx_err vx_decide_settings(const vx_options *settings, vx_decide_options *ret_opt
         .allow_degraded = vx_option_bool(settings, "VOXLOCK_ALLOW_DEGRADED_UNLOCK"),
         .prior = vx_option_real(settings, "BAYESIAN_PRIOR_AUTHENTIC"),
     };
-    double total = 0;
-    for (int i = 0; i < VX_N_SOURCES; i++)
-        total += options.weights[i];
-    if (!(total > 0))
-        return vx_errinfo_set(info, VX_ERR_OPTION_VALUE,
-                              "every BAYESIAN_..._WEIGHT is 0: at least one must be more, or nothing is weighed");
+    if (!(options.weights[VX_SOURCE_ML] > 0 && options.weights[VX_SOURCE_PHYSICS] > 0))
+        return vx_errinfo_set(
+            info, VX_ERR_OPTION_VALUE,
+            "BAYESIAN_ML_WEIGHT and BAYESIAN_PHYSICS_WEIGHT must be more than 0: a lock that does not weigh "
+            "the voice opens to others");
     if (!(options.reject < options.authenticate))
         return vx_errinfo_set(info, VX_ERR_OPTION_VALUE,
                               "BAYESIAN_REJECT_THRESHOLD (%g) must be less than BAYESIAN_AUTH_THRESHOLD (%g)",
@@ -85,7 +84,9 @@ static vx_obstacle obstacle_of(const vx_scores *s, const vx_decide_options *opti
                                const vx_decision *d)
 {
     const double low = vx_billionths(VX_DECIDE_CAP - VX_DECIDE_DISAGREEMENT);
-    if (!(without & VX_RULE_VOICE) && !s->valid[VX_SOURCE_ML] && !options->allow_degraded)
+    /* Without the voice any living person at the owner's desk would do: then at least the hour must be the owner's. */
+    if (!(without & VX_RULE_VOICE) && !s->valid[VX_SOURCE_ML] &&
+        !(options->allow_degraded && s->valid[VX_SOURCE_BEHAVIOUR]))
         return VX_OBSTACLE_VOICE;
     if (!(without & VX_RULE_LIVING) && !s->valid[VX_SOURCE_PHYSICS])
         return VX_OBSTACLE_LIVING;

@@ -28,11 +28,11 @@ typedef struct {
     double weights[VX_N_SOURCES]; /* each at least 0, together more than 0 */
     double authenticate, reject;  /* thresholds of P, inclusive; 0 < reject < authenticate < 1 */
     int min_sources;              /* VALID ones below which the verdict is CHALLENGE at best */
-    bool allow_degraded;          /* a verdict without ML may unlock (VOXLOCK_ALLOW_DEGRADED_UNLOCK) */
-    double prior;                 /* that whoever speaks is the owner, 0.05 to 0.95; anything else is VX_DECIDE_PRIOR */
+    bool allow_degraded; /* a verdict without ML may unlock, where behaviour is VALID (VOXLOCK_ALLOW_DEGRADED_UNLOCK) */
+    double prior;        /* that whoever speaks is the owner, 0.05 to 0.95; anything else is VX_DECIDE_PRIOR */
 } vx_decide_options;
 vx_decide_options vx_decide_options_default(void);
-/* BAYESIAN_* and VOXLOCK_ALLOW_DEGRADED_UNLOCK. Errors: OPTION_VALUE (thresholds out of order, no weight). */
+/* BAYESIAN_* and VOXLOCK_ALLOW_DEGRADED_UNLOCK. Errors: OPTION_VALUE (thresholds out of order, ML or physics without weight). */
 VX_MUST_CHECK vx_err vx_decide_settings(const vx_options *settings, vx_decide_options *ret_options, vx_errinfo *info);
 
 typedef enum {

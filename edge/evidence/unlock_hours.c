@@ -79,8 +79,8 @@ void vx_unlock_hours_add(vx_unlock_hours *hours, vx_wall_time when)
     hours->oldest = (hours->oldest + 1) % VX_UNLOCK_HOURS_MAX;
 }
 
-/* 0 for a day that does not count: long ago, or yet to come by more than the day that a change of time zone makes. */
-static double weight_of(int32_t day, int32_t today)
+/* Yet to come is what lies ahead by more than the day that a change of time zone makes. */
+double vx_unlock_hours_weight(int32_t day, int32_t today)
 {
     const int64_t age = (int64_t)today - day;
     if (age < -1 || age > MAX_AGE_DAYS)
@@ -90,7 +90,23 @@ static double weight_of(int32_t day, int32_t today)
 
 static double weight_in(const vx_wall_time *moment, int32_t today, vx_day_class day_class)
 {
-    return vx_day_class_of(moment->day) == day_class ? weight_of(moment->day, today) : 0;
+    return vx_day_class_of(moment->day) == day_class ? vx_unlock_hours_weight(moment->day, today) : 0;
+}
+
+vx_unlock_tally vx_unlock_hours_tally(const vx_unlock_hours *hours, int32_t today, vx_day_class day_class)
+{
+    vx_unlock_tally tally = {0};
+    int32_t first = today;
+    for (uint32_t i = 0; i < hours->n; i++) {
+        const vx_wall_time *moment = &hours->moments[i];
+        tally.unlocks += weight_in(moment, today, day_class);
+        if (moment->day < first && vx_unlock_hours_weight(moment->day, today) > 0)
+            first = moment->day;
+    }
+    for (int32_t day = first; day <= today; day++)
+        if (vx_day_class_of(day) == day_class)
+            tally.days += vx_unlock_hours_weight(day, today);
+    return tally;
 }
 
 /* ---- density ---- */
@@ -131,21 +147,11 @@ struct habit {
     double scale; /* from sums of shares to unlocks expected on such a day */
 };
 
-/* Days are counted from the first unlock that still weighs until today, those without an unlock too. */
 static struct habit habit_of(const vx_unlock_hours *hours, int32_t today, vx_day_class day_class)
 {
-    double unlocks = 0, days = EMPTY_DAYS;
-    int32_t first = today;
-    for (uint32_t i = 0; i < hours->n; i++) {
-        const vx_wall_time *moment = &hours->moments[i];
-        unlocks += weight_in(moment, today, day_class);
-        if (moment->day < first && weight_of(moment->day, today) > 0)
-            first = moment->day;
-    }
-    for (int32_t day = first; day <= today; day++)
-        if (vx_day_class_of(day) == day_class)
-            days += weight_of(day, today);
-    return (struct habit){hours, today, day_class, unlocks / days / (unlocks + UNIFORM_UNLOCKS)};
+    const vx_unlock_tally tally = vx_unlock_hours_tally(hours, today, day_class);
+    const double a_day = tally.unlocks / (tally.days + EMPTY_DAYS);
+    return (struct habit){hours, today, day_class, a_day / (tally.unlocks + UNIFORM_UNLOCKS)};
 }
 
 /* Unlocks expected on such a day from midnight until some second of it. */

@@ -43,6 +43,16 @@ bool vx_unlock_hours_is_sound(const vx_unlock_hours *hours);
 /* Remembers one unlock, and forgets the one told first when it is full. */
 void vx_unlock_hours_add(vx_unlock_hours *hours, vx_wall_time when);
 
+/* What an unlock of one day counts today: half after three weeks, nothing after a year or when it is yet to come. */
+double vx_unlock_hours_weight(int32_t day, int32_t today);
+
+/* Unlocks of one class of days, and the days of that class from the first of all unlocks until today, those without an
+ * unlock too; each by its weight. */
+typedef struct {
+    double unlocks, days;
+} vx_unlock_tally;
+vx_unlock_tally vx_unlock_hours_tally(const vx_unlock_hours *hours, int32_t today, vx_day_class day_class);
+
 /* Where in a day of one class unlocks lie: the probability per hour of the hour of one unlock, whose integral over the
  * day is 1. A circular kernel density, each unlock weighted by its age as of `now` (half after three weeks), mixed with
  * the uniform density as if two unlocks had come at any hour: without history it is 1/24 everywhere.

@@ -112,10 +112,10 @@ static const vx_option settings[] = {
      "Probability from which the verdict is AUTHENTICATE."},
     {"BAYESIAN_REJECT_THRESHOLD", NULL, VX_FOR_EDGE, VX_OPT_REAL, "", 0.01, 0.9, NULL, "0.40", false,
      "Probability below which it is REJECT; between the two it is CHALLENGE."},
-    {"BAYESIAN_MIN_SOURCES", NULL, VX_FOR_EDGE, VX_OPT_INT, "", 1, 4, NULL, "2", false,
+    {"BAYESIAN_MIN_SOURCES", NULL, VX_FOR_EDGE, VX_OPT_INT, "", 2, 4, NULL, "2", false,
      "Measured sources below which the verdict is CHALLENGE at best."},
     {"VOXLOCK_ALLOW_DEGRADED_UNLOCK", NULL, VX_FOR_EDGE, VX_OPT_BOOL, "", 0, 0, NULL, "false", false,
-     "Whether a verdict without the voice may unlock; otherwise it becomes CHALLENGE."},
+     "Whether a verdict without the voice may unlock, where habits are known; otherwise it becomes CHALLENGE."},
     {"VBI_FAST_VERIFY_TIMEOUT", NULL, VX_FOR_EDGE, VX_OPT_REAL, "s", 0.1, 60, NULL, "3", false,
      "Base of the time that the voice may take; the timeout grows after a cold start or under load, at most "
      "threefold."},

@@ -1,4 +1,4 @@
-/* utf8.h - one strict look at UTF-8, shared by the JSON parser and the log. Private to shared/base. */
+/* utf8.h - one strict look at UTF-8, shared by the JSON parser, the log and names of speakers. */
 #ifndef VX_BASE_UTF8_H
 #define VX_BASE_UTF8_H
 

@@ -74,6 +74,9 @@ vx_err vx_embedding_cosine(const vx_embedding *a, const vx_embedding *b, double 
         return VX_ERR_MODEL_MISMATCH;
     for (int i = 0; i < a->dim; i++)
         dot += (double)a->values[i] * b->values[i];
+    /* fmin would turn NaN into 1: a perfect match. */
+    if (!isfinite(dot))
+        return VX_ERR_ENGINE;
     /* Both are of length 1 only to float precision, so the product may leave [-1, 1] by a few 1e-8. */
     *ret = fmax(-1.0, fmin(1.0, dot));
     return VX_OK;

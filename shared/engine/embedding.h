@@ -34,7 +34,8 @@ VX_MUST_CHECK vx_err vx_model_digest_parse(const char *text, vx_model_digest *re
  * ARG when dim is outside 1 .. VX_EMBEDDING_MAX_DIM. ret is then untouched. */
 VX_MUST_CHECK vx_err vx_embedding_from_raw(const vx_model_digest *model, const float *raw, int dim, vx_embedding *ret);
 
-/* Cosine similarity in [-1, 1]. Errors: MODEL_MISMATCH when digest or dimension differ; ret is then untouched. */
+/* Cosine similarity in [-1, 1]. Errors: MODEL_MISMATCH when digest or dimension differ, ENGINE when a
+ * value is not finite; ret is then untouched. */
 VX_MUST_CHECK vx_err vx_embedding_cosine(const vx_embedding *a, const vx_embedding *b, double *ret);
 
 #endif

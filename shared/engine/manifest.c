@@ -15,6 +15,8 @@
 #define MAX_ARTEFACT_BYTES 2147483647.0
 #define MAX_MS             600000.0
 #define MAX_CLIPS          100000
+#define MAX_COHORT         10000
+#define MAX_TRIALS         1000000000
 #define NOT_MEASURED       (-1.0)
 
 _Static_assert(sizeof(vx_precision) == sizeof(int), "a choice is read as an int");
@@ -55,6 +57,7 @@ typedef struct field {
 
 #define AT(member)       offsetof(document, member)
 #define TEXT_MAX(member) (sizeof((document *)NULL)->member - 1)
+#define WEIGHT_AT(i)     (AT(manifest.score_calibration.weights) + (i) * sizeof(double))
 
 static const char *const windows[] = {[VX_WINDOW_HAMMING] = "hamming", [VX_WINDOW_HANN] = "hann", NULL};
 static const char *const log_kinds[] = {[VX_LOG_DB] = "db", [VX_LOG_NATURAL] = "natural", NULL};
@@ -72,6 +75,7 @@ static const field model_fields[] = {
     {"source", FIELD_TEXT, true, 1, TEXT_MAX(manifest.source), AT(manifest.source), NULL, NULL},
     {"licence", FIELD_TEXT, true, 1, TEXT_MAX(manifest.licence), AT(manifest.licence), NULL, NULL},
     {"accuracy", FIELD_TEXT, false, 0, TEXT_MAX(manifest.accuracy), AT(manifest.accuracy), NULL, NULL},
+    {"starter", FIELD_FLAG, false, 0, 0, AT(manifest.starter), NULL, NULL},
     {"dimension", FIELD_INT, true, 1, VX_EMBEDDING_MAX_DIM, AT(manifest.dim), NULL, NULL},
     {0},
 };
@@ -96,9 +100,32 @@ static const field calibration_fields[] = {
     {"offset", FIELD_REAL, true, -1000, 1000, AT(manifest.calibration_offset), NULL, NULL},
     {0},
 };
+static const field cohort_fields[] = {
+    {"file", FIELD_FILE, true, 1, TEXT_MAX(manifest.cohort.file), AT(manifest.cohort.file), NULL, NULL},
+    {"bytes", FIELD_SIZE, true, 1, MAX_ARTEFACT_BYTES, AT(manifest.cohort.bytes), NULL, NULL},
+    {"sha256", FIELD_SHA256, true, 0, 0, AT(manifest.cohort.sha256), NULL, NULL},
+    {"count", FIELD_INT, true, 1, MAX_COHORT, AT(manifest.cohort_count), NULL, NULL},
+    {"top", FIELD_INT, true, 1, MAX_COHORT, AT(manifest.cohort_top), NULL, NULL},
+    {"floor", FIELD_REAL, true, -1, 1, AT(manifest.cohort_floor), NULL, NULL},
+    {0},
+};
+/* The slope again above 0: a better score must never be worse evidence. */
+static const field voiceprint_fields[] = {
+    {"offset", FIELD_REAL, true, -1000, 1000, WEIGHT_AT(VX_FEATURE_ONE), NULL, NULL},
+    {"slope", FIELD_REAL, true, 1e-3, 1000, WEIGHT_AT(VX_FEATURE_SCORE), NULL, NULL},
+    {"enrolled_speech", FIELD_REAL, true, -1000, 1000, WEIGHT_AT(VX_FEATURE_ENROLLED), NULL, NULL},
+    {"utterance_speech", FIELD_REAL, true, -1000, 1000, WEIGHT_AT(VX_FEATURE_UTTERANCE), NULL, NULL},
+    {"snr", FIELD_REAL, true, -1000, 1000, WEIGHT_AT(VX_FEATURE_SNR), NULL, NULL},
+    {"threshold", FIELD_REAL, true, 0, 1, AT(manifest.score_calibration.threshold), NULL, NULL},
+    {"same", FIELD_INT, true, 0, MAX_TRIALS, AT(manifest.score_calibration.n_same), NULL, NULL},
+    {"other", FIELD_INT, true, 0, MAX_TRIALS, AT(manifest.score_calibration.n_other), NULL, NULL},
+    {0},
+};
 static const field scores_fields[] = {
     {"threshold", FIELD_REAL, true, -1, 1, AT(manifest.threshold), NULL, NULL},
     {"calibration", FIELD_OBJECT, false, 0, 0, 0, NULL, calibration_fields},
+    {"cohort", FIELD_OBJECT, false, 0, 0, 0, NULL, cohort_fields},
+    {"voiceprint", FIELD_OBJECT, false, 0, 0, 0, NULL, voiceprint_fields},
     {0},
 };
 static const field self_test_fields[] = {
@@ -355,6 +382,7 @@ static vx_err read_document(json_t *root, document *doc, vx_errinfo *info)
     m->fbank.window = (vx_window)doc->window;
     m->fbank.log_kind = (vx_log_kind)doc->log_kind;
     m->calibrated = m->calibration_slope > 0.0;
+    m->score_calibrated = m->score_calibration.weights[VX_FEATURE_SCORE] > 0.0;
     err = check_frontend(&m->fbank, info);
     if (err)
         return err;

@@ -10,6 +10,7 @@
 #include "shared/audio/fbank.h"
 #include "shared/base/err.h"
 #include "shared/base/file.h"
+#include "shared/engine/calibration.h"
 #include "shared/engine/embedding.h"
 
 #define VX_MANIFEST_NAME          ".optimization_manifest.json"
@@ -37,12 +38,21 @@ typedef struct {
     char source[256];
     char licence[64];
     char accuracy[256]; /* measured accuracy in one sentence, or "" */
+    int starter;        /* 1: good enough to try things out, not to lock a screen with, unless its owner says so */
     int dim;
     vx_fbank_params fbank;
     /* P(same speaker | cosine) = 1 / (1 + exp(-(slope * cosine + offset))); calibrated is false when absent. */
     bool calibrated;
     double calibration_slope, calibration_offset;
     double threshold; /* cosine above which verify says yes unless the caller names another */
+    /* Strangers that scores of voiceprints are measured on (score.h): a file like an artefact's, but of no strategy and
+     * not measured. cohort_count is 0 when absent. */
+    vx_artefact cohort;
+    int cohort_count, cohort_top;
+    double cohort_floor;
+    /* What such a score says; nothing when absent. */
+    bool score_calibrated;
+    vx_calibration score_calibration;
     /* What the reference implementation computes for self_test.h's signal; self_test_dim is 0 when absent, else dim. */
     float self_test[VX_EMBEDDING_MAX_DIM];
     int self_test_dim;

@@ -87,6 +87,8 @@ rebakes_in_place() { # with fewer strategies: what is not in the new manifest go
 starter_bakes() {
     bake models/starter "$work/starter" && field '.artefacts.native.cosine_min >= 0.99999' "$work/starter" &&
         cmp models/starter/LICENSE "$work/starter/LICENSE" &&
+        cmp models/starter/cohort.safetensors "$work/starter/cohort.safetensors" &&
+        diff <(jq -c .scores "$work/starter/$manifest") <(jq -c .scores models/starter/$manifest) &&
         diff <(jq -c .self_test "$work/starter/$manifest") <(jq -c .self_test models/starter/$manifest)
 }
 own_clips() {
@@ -217,6 +219,10 @@ unknown_strategy_is_proven() {
 flipped_clip_is_found() {
     spoilt && flip "$work/spoilt/parity.safetensors" 100000 && usage 1 'parity.safetensors: SHA-256 is' "$work/spoilt"
 }
+flipped_cohort_is_found() {
+    rm -rf "$work/spoilt" && cp -r "$work/starter" "$work/spoilt" && flip "$work/spoilt/cohort.safetensors" 1000 &&
+        usage 1 'cohort.safetensors: SHA-256 is' "$work/spoilt"
+}
 # Spoils the clips' file so that its digest is right again. Python: what happens to the tensors' bytes.
 forged_clips() { # statement on `tensors`, name -> bytearray
     spoilt && python3 - "$work/spoilt" "$1" <<'EOF'
@@ -280,6 +286,7 @@ EOF
 check "a missing file is found" missing_file_is_found
 check "the file of an unknown strategy is proven" unknown_strategy_is_proven
 check "a flipped bit is found: parity.safetensors" flipped_clip_is_found
+check "a flipped bit is found: cohort.safetensors" flipped_cohort_is_found
 check "clips of another model are refused" clips_of_another_model
 check "one wrong embedding among the clips is found" wrong_embedding_is_found
 for strategy in jit onnx; do

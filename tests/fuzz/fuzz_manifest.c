@@ -21,6 +21,21 @@ static void check_artefact(const vx_artefact *a)
     require(a->bytes > 0 && a->cosine_min <= 1.0 && isfinite(a->load_ms) && isfinite(a->inference_ms));
 }
 
+static void check_scores(const vx_manifest *m)
+{
+    const vx_calibration *c = &m->score_calibration;
+
+    if (m->cohort_count != 0) {
+        require(m->cohort_count > 0 && m->cohort_top > 0 && fabs(m->cohort_floor) <= 1.0);
+        require(m->cohort.file[0] != '\0' && m->cohort.file[0] != '.' && strchr(m->cohort.file, '/') == NULL);
+        require(memchr(m->cohort.file, '\0', sizeof m->cohort.file) != NULL && m->cohort.bytes > 0);
+    }
+    require(m->score_calibrated == (c->weights[VX_FEATURE_SCORE] > 0.0));
+    for (int i = 0; i < VX_SCORE_FEATURES; i++)
+        require(isfinite(c->weights[i]));
+    require(c->threshold >= 0.0 && c->threshold <= 1.0 && c->n_same >= 0 && c->n_other >= 0);
+}
+
 static void check(const vx_manifest *m)
 {
     const vx_fbank_params *p = &m->fbank;
@@ -35,6 +50,7 @@ static void check(const vx_manifest *m)
     for (int i = 0; i < m->self_test_dim; i++)
         require(isfinite(m->self_test[i]));
     require(m->threshold >= -1.0 && m->threshold <= 1.0);
+    check_scores(m);
     require(m->n_artefacts >= 1 && m->n_artefacts <= VX_MANIFEST_MAX_ARTEFACTS);
     for (int i = 0; i < m->n_artefacts; i++)
         check_artefact(&m->artefacts[i]);

@@ -18,9 +18,9 @@ if ! echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { 
 fi
 
 b=build/fuzz learned=build/fuzz/corpus/$target
-objects=("$b/obj/tests/fuzz/fuzz_$target.o" "$b/libservice.a" "$b/libvoxlock.a")
+objects=("$b/obj/tests/fuzz/fuzz_$target.o" "$b/libservice.a" "$b/libagent.a" "$b/libvoxlock.a")
 make --no-print-directory -s CC=clang MODE=asan B=$b CFLAGS=-fsanitize=fuzzer-no-link "${objects[@]}"
-read -ra libs < <(pkg-config --libs jansson libcrypto sndfile soxr libmicrohttpd zlib)
+read -ra libs < <(pkg-config --libs jansson libcrypto sndfile soxr libmicrohttpd zlib sqlite3)
 clang -fsanitize=fuzzer,address,undefined -pthread -o "$b/fuzz_$target" "${objects[@]}" "${libs[@]}" -lm -ldl
 
 mkdir -p "$learned"

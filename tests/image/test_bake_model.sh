@@ -17,6 +17,7 @@ bake() { # MODEL
 
 name_in_models() {
     bake starter && cmp models/starter/model.safetensors "$work/out/model.safetensors" &&
+        cmp models/starter/cohort.safetensors "$work/out/cohort.safetensors" &&
         cmp models/starter/LICENSE "$work/out/LICENSE" &&
         diff <(jq -S . models/starter/$manifest) <(jq -S . "$work/out/$manifest")
 }
@@ -68,6 +69,8 @@ check "refused: no such folder" refused no-such-model "no such folder"
 check "refused: a folder without a model" refused docs "neither $manifest nor embedding_model.ckpt"
 make_baked '.artefacts.native.file = "../../LICENSE"'
 check "refused: a file outside the folder" refused "$work/baked" "not a plain file name"
+make_baked '.scores.cohort.file = "../cohort.safetensors"'
+check "refused: a cohort outside the folder" refused "$work/baked" "not a plain file name"
 make_baked '.artefacts.native.file = "gone.safetensors"'
 check "refused: a file that is not there" refused "$work/baked" "gone.safetensors"
 echo "1..$n"

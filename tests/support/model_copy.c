@@ -37,6 +37,9 @@ model_copy model_copy_of(const char *folder)
     model_copy copy = model_copy_empty();
     model_copy_take(&copy, folder, MODEL_WEIGHTS);
     model_copy_take(&copy, folder, MODEL_MANIFEST);
+    char path[PATH_CAP];
+    if (!vx_path_join(folder, MODEL_COHORT, path, sizeof path) && access(path, F_OK) == 0)
+        model_copy_take(&copy, folder, MODEL_COHORT);
     return copy;
 }
 
@@ -107,5 +110,6 @@ void model_copy_done(model_copy *copy)
 {
     model_copy_drop(copy, MODEL_MANIFEST);
     model_copy_drop(copy, MODEL_WEIGHTS);
+    model_copy_drop(copy, MODEL_COHORT);
     rmdir(copy->path);
 }

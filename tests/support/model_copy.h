@@ -1,5 +1,5 @@
 /* model_copy.h - a model folder of its own for a test that spoils it.
- * Owns:   a temporary folder with at most the two files of a model. Does not: load anything.
+ * Owns:   a temporary folder with at most the three files of a model. Does not: load anything.
  * Every function fails the cmocka test when it cannot do its work.
  */
 #ifndef VX_TESTS_MODEL_COPY_H
@@ -10,6 +10,7 @@
 
 #define MODEL_MANIFEST ".optimization_manifest.json"
 #define MODEL_WEIGHTS  "model.safetensors"
+#define MODEL_COHORT   "cohort.safetensors"
 
 typedef struct {
     char path[64];
@@ -17,7 +18,7 @@ typedef struct {
 
 /* An empty folder. */
 model_copy model_copy_empty(void);
-/* A copy of both files. */
+/* A copy of weights and manifest, and of the cohort where there is one. */
 model_copy model_copy_of(const char *folder);
 /* Copies one file, or puts one, in a single step: nobody sees half of it. */
 void model_copy_take(const model_copy *copy, const char *folder, const char *name);

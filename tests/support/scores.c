@@ -1,4 +1,4 @@
-/* scores.c - one pass over the trials in rising order, each distinct score a threshold. */
+/* scores.c - rates by one pass over the trials in rising order, each distinct score a threshold; costs of ratios. */
 #include "tests/support/scores.h"
 
 #include <math.h>
@@ -43,4 +43,96 @@ bool scores_rates(const scored_trial *trials, size_t n, score_rates *ret)
     }
     *ret = rates;
     return true;
+}
+
+/* ---- likelihood ratios ---- */
+
+static bool weigh(const scored_trial *trials, size_t n, double *ret_targets, double *ret_nontargets)
+{
+    double sums[2] = {0, 0};
+    for (size_t i = 0; i < n; i++)
+        sums[trials[i].is_target] += trials[i].weight;
+    *ret_nontargets = sums[0];
+    *ret_targets = sums[1];
+    return sums[0] > 0 && sums[1] > 0;
+}
+
+/* log2(1 + exp(x)) without overflow. */
+static double bits(double x)
+{
+    return (x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))) / log(2);
+}
+
+bool scores_cllr(const scored_trial *trials, size_t n, double *ret)
+{
+    double targets, nontargets, cost[2] = {0, 0};
+    if (!weigh(trials, n, &targets, &nontargets))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (trials[i].weight > 0)
+            cost[trials[i].is_target] +=
+                trials[i].weight * bits(trials[i].is_target ? -trials[i].score : trials[i].score);
+    *ret = (cost[1] / targets + cost[0] / nontargets) / 2;
+    return true;
+}
+
+/* Shares of all targets and non-targets that get one likelihood ratio, target / nontarget. */
+typedef struct {
+    double target, nontarget;
+} block;
+
+/* a's ratio is at least b's, also where one is infinite. */
+static bool violates(const block *a, const block *b)
+{
+    return a->target * b->nontarget >= b->target * a->nontarget;
+}
+
+bool scores_min_cllr(const scored_trial *trials, size_t n, double *ret)
+{
+    double targets, nontargets, cost = 0;
+    size_t n_blocks = 0;
+    if (!weigh(trials, n, &targets, &nontargets))
+        return false;
+    block *blocks = calloc(n, sizeof *blocks);
+    if (!blocks)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (!(trials[i].weight > 0))
+            continue;
+        block *last = &blocks[n_blocks++];
+        *last =
+            trials[i].is_target ? (block){trials[i].weight / targets, 0} : (block){0, trials[i].weight / nontargets};
+        /* What has one score has one ratio. */
+        while (i + 1 < n && !(trials[i + 1].score > trials[i].score)) {
+            i++;
+            *(trials[i].is_target ? &last->target : &last->nontarget) +=
+                trials[i].weight / (trials[i].is_target ? targets : nontargets);
+        }
+        while (n_blocks > 1 && violates(&blocks[n_blocks - 2], &blocks[n_blocks - 1])) {
+            blocks[n_blocks - 2].target += blocks[n_blocks - 1].target;
+            blocks[n_blocks - 2].nontarget += blocks[n_blocks - 1].nontarget;
+            n_blocks--;
+        }
+    }
+    for (size_t i = 0; i < n_blocks; i++) {
+        const block b = blocks[i];
+        cost += b.target > 0 ? b.target * log2(1 + b.nontarget / b.target) : 0;
+        cost += b.nontarget > 0 ? b.nontarget * log2(1 + b.target / b.nontarget) : 0;
+    }
+    free(blocks);
+    *ret = cost / 2;
+    return true;
+}
+
+score_errors scores_errors_at(const scored_trial *trials, size_t n, double threshold)
+{
+    double targets, nontargets;
+    score_errors errors = {0, 0};
+    (void)weigh(trials, n, &targets, &nontargets);
+    for (size_t i = 0; i < n; i++)
+        if (trials[i].is_target == (trials[i].score < threshold))
+            *(trials[i].is_target ? &errors.missed : &errors.false_alarms) += trials[i].weight;
+    errors.missed = targets > 0 ? errors.missed / targets : NAN;
+    errors.false_alarms = nontargets > 0 ? errors.false_alarms / nontargets : NAN;
+    return errors;
 }

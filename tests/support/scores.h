@@ -1,8 +1,9 @@
 /* scores.h - error rates of a verification system from the scores of its trials.
- * Owns:   EER and minimum detection cost, also of reweighted trials, as a bootstrap needs them.
- *         Does not: compute scores or draw samples.
+ * Owns:   EER, minimum detection cost, cost of likelihood ratios, errors at a threshold, all of them also of reweighted
+ *         trials, as a bootstrap needs them. Does not: compute scores or draw samples.
  * Source: models/train/score_trials.py, from which it differs in one thing: trials of equal score are accepted or
- *         refused together, since no threshold lies between them.
+ *         refused together, since no threshold lies between them. Cllr: N. Bruemmer and J. du Preez,
+ *         Application-independent evaluation of speaker detection, 2006.
  */
 #ifndef VX_TESTS_SCORES_H
 #define VX_TESTS_SCORES_H
@@ -31,5 +32,18 @@ typedef struct {
 void scores_sort(scored_trial *trials, size_t n);
 /* trials [in] sorted. False, with ret untouched, when either kind has no weight. */
 bool scores_rates(const scored_trial *trials, size_t n, score_rates *ret);
+
+/* What likelihood ratios cost, in bits, where the scores are their natural logarithms: 0 is perfect, 1 is what saying
+ * nothing costs, and more than 1 is worse than that. False, with ret untouched, when either kind has no weight. */
+bool scores_cllr(const scored_trial *trials, size_t n, double *ret);
+/* The least that any rising function of the scores would cost: what calibration cannot mend. By pooling adjacent
+ * violators. trials [in] sorted. False as above, and when memory is out. */
+bool scores_min_cllr(const scored_trial *trials, size_t n, double *ret);
+
+/* Shares; a score of the threshold is accepted. NAN of a kind that has no weight. */
+typedef struct {
+    double missed, false_alarms;
+} score_errors;
+score_errors scores_errors_at(const scored_trial *trials, size_t n, double threshold);
 
 #endif

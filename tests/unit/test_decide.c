@@ -261,7 +261,14 @@ static void what_authenticate_wants_besides(void **state)
         {"of three", {0.95, 0.95, NEUTRAL, NONE}, VX_CHALLENGE, NO, "MIN_SOURCES", {.min_sources = 3}},
         {"of four", {0.95, 0.95, 0.95, NEUTRAL}, VX_CHALLENGE, NO, "MIN_SOURCES", {.min_sources = 4}},
         {"four", {0.95, 0.95, 0.95, 0.95}, VX_AUTHENTICATE, NO, "", {.min_sources = 4}},
-        {"of two", {NONE, 0.95, NEUTRAL, NEUTRAL}, VX_CHALLENGE, NO, "MIN_SOURCES", {.allow_degraded = true}},
+        /* Without the voice the hour must speak for the owner. */
+        {"no habits", {NONE, 0.95, NEUTRAL, 0.95}, VX_CHALLENGE, NO, "could not be compared", {.allow_degraded = true}},
+        {"of three",
+         {NONE, 0.95, 0.95, NEUTRAL},
+         VX_CHALLENGE,
+         NO,
+         "MIN_SOURCES",
+         {.allow_degraded = true, .min_sources = 3}},
         /* What disagreement would forbid at a higher score stays forbidden. */
         {"one low score", {0.84, 0.84, 0.84, 0.349999}, VX_CHALLENGE, NO, "not the place", {.prior = 0.95}},
         {"one less low", {0.84, 0.84, 0.84, 0.35}, VX_AUTHENTICATE, NO, "", {.prior = 0.95}},
@@ -412,6 +419,8 @@ static void settings_that_contradict_are_refused(void **state)
         {{"BAYESIAN_ML_WEIGHT=0", "BAYESIAN_PHYSICS_WEIGHT=0", "BAYESIAN_BEHAVIORAL_WEIGHT=0",
           "BAYESIAN_CONTEXT_WEIGHT=0"},
          "WEIGHT"},
+        {{"BAYESIAN_ML_WEIGHT=0"}, "WEIGHT"},
+        {{"BAYESIAN_PHYSICS_WEIGHT=0"}, "WEIGHT"},
         {{"BAYESIAN_REJECT_THRESHOLD=0.86"}, "BAYESIAN_REJECT_THRESHOLD (0.86)"},
         {{"BAYESIAN_REJECT_THRESHOLD=0.85"}, "BAYESIAN_AUTH_THRESHOLD (0.85)"},
     };

@@ -148,6 +148,24 @@ static void test_cosine_stays_in_range(void **state)
     assert_true(above > 0);
 }
 
+/* A number that is none must not become likeness: fmin(1, NaN) is 1. */
+static void test_cosine_of_no_numbers(void **state)
+{
+    (void)state;
+    static const float spoilt[] = {NAN, INFINITY, -INFINITY};
+    const vx_model_digest model = {{7}};
+    float raw[4] = {1, 2, 3, 4};
+    vx_embedding a, b;
+    assert_int_equal(vx_embedding_from_raw(&model, raw, 4, &a), VX_OK);
+    for (size_t i = 0; i < sizeof spoilt / sizeof *spoilt; i++) {
+        double cosine = 0.25;
+        b = a;
+        b.values[2] = spoilt[i];
+        assert_int_equal(vx_embedding_cosine(&a, &b, &cosine), VX_ERR_ENGINE);
+        assert_true(cosine == 0.25);
+    }
+}
+
 static void test_models_are_not_mixed(void **state)
 {
     const vx_embedding a = make(&model_a, 1.0f, 0.0f), b = make(&model_b, 1.0f, 0.0f);
@@ -217,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_normalises_in_place),
         cmocka_unit_test(test_cosine),
         cmocka_unit_test(test_cosine_stays_in_range),
+        cmocka_unit_test(test_cosine_of_no_numbers),
         cmocka_unit_test(test_models_are_not_mixed),
         cmocka_unit_test(test_digest_text),
         cmocka_unit_test(test_digest_refused),

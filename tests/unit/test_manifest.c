@@ -22,7 +22,13 @@
 #define GOLDEN   "tests/data/golden/model"
 #define SHA_ZERO "0000000000000000000000000000000000000000000000000000000000000000"
 #define VECTOR   "[0.25, -1, 3e-3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7]" /* 24 numbers */
-#define SHA_ABC  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+#define COHORT                                                                                                         \
+    "{\"file\": \"crowd\", \"bytes\": 960, \"sha256\": \"" SHA_CROWD "\", \"count\": 10, \"top\": 4, \"floor\": 0.37}"
+#define VOICEPRINT                                                                                                     \
+    "{\"offset\": -5.5, \"slope\": 11.5, \"enrolled_speech\": 0.25, \"utterance_speech\": -0.5, \"snr\": 0.75,"        \
+    " \"threshold\": 0.6, \"same\": 1041, \"other\": 2520}"
+#define SHA_CROWD "cd0aa9856147b6c5b4ff2b7dfee5da20aa38253099ef1b4a64aced233c9afe29"
+#define SHA_ABC   "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 /* Differs from every default, so that a field not read shows. */
 static const char good[] =
@@ -33,7 +39,8 @@ static const char good[] =
     "\"frontend\": {\"sample_rate\": 16000, \"window\": \"hann\", \"window_samples\": 512, \"hop_samples\": 128,"
     " \"n_fft\": 512, \"bands\": 40, \"f_min\": 20, \"f_max\": 7600.5, \"log\": \"natural\", \"floor\": 1e-8,"
     " \"top_db\": 0, \"mean_normalise\": false},\n"
-    "\"scores\": {\"threshold\": 0.3, \"calibration\": {\"slope\": 12.5, \"offset\": -4}},\n"
+    "\"scores\": {\"threshold\": 0.3, \"calibration\": {\"slope\": 12.5, \"offset\": -4},\n"
+    "\"cohort\": " COHORT ", \"voiceprint\": " VOICEPRINT "},\n"
     "\"self_test\": {\"signal\": \"voxlock-1\", \"embedding\": " VECTOR "},\n"
     "\"artefacts\": {\n"
     "\"jit\": {\"file\": \"abc\", \"bytes\": 3, \"sha256\": \"" SHA_ABC "\", \"precision\": \"bf16\"},\n"
@@ -67,6 +74,20 @@ static void test_reads_every_value(void **state)
     assert_int_equal(m.fbank.subtract_mean, 0);
     assert_true(m.threshold == 0.3 && m.calibrated);
     assert_true(m.calibration_slope == 12.5 && m.calibration_offset == -4.0);
+    assert_string_equal(m.cohort.file, "crowd");
+    assert_int_equal(m.cohort.bytes, 960);
+    assert_int_equal(m.cohort.sha256[0], 0xcd);
+    assert_int_equal(m.cohort_count, 10);
+    assert_int_equal(m.cohort_top, 4);
+    assert_true(m.cohort_floor == 0.37 && m.score_calibrated);
+    assert_true(m.score_calibration.weights[VX_FEATURE_ONE] == -5.5);
+    assert_true(m.score_calibration.weights[VX_FEATURE_SCORE] == 11.5);
+    assert_true(m.score_calibration.weights[VX_FEATURE_ENROLLED] == 0.25);
+    assert_true(m.score_calibration.weights[VX_FEATURE_UTTERANCE] == -0.5);
+    assert_true(m.score_calibration.weights[VX_FEATURE_SNR] == 0.75);
+    assert_true(m.score_calibration.threshold == 0.6);
+    assert_int_equal(m.score_calibration.n_same, 1041);
+    assert_int_equal(m.score_calibration.n_other, 2520);
     assert_int_equal(m.self_test_dim, 24);
     assert_true(m.self_test[0] == 0.25f && m.self_test[1] == -1 && m.self_test[2] == 3e-3f && m.self_test[23] == 7);
     assert_int_equal(m.n_artefacts, 2);
@@ -151,6 +172,26 @@ static void test_faults_are_named(void **state)
         {"\"slope\": 12.5,", "", "scores: calibration: field 'slope'"},
         {"\"offset\": -4", "\"offset\": 1e9", "scores: calibration: field 'offset'"},
         {"{\"slope\": 12.5, \"offset\": -4}", "true", "scores: calibration: must be an object"},
+        {COHORT, "[]", "scores: cohort: must be an object"},
+        {"\"crowd\"", "\"../crowd\"", "scores: cohort: field 'file' must be a plain"},
+        {"\"bytes\": 960", "\"bytes\": 0", "scores: cohort: field 'bytes'"},
+        {"\"count\": 10,", "", "scores: cohort: field 'count'"},
+        {"\"count\": 10", "\"count\": 0", "scores: cohort: field 'count'"},
+        {"\"count\": 10", "\"count\": 10001", "scores: cohort: field 'count'"},
+        {"\"top\": 4", "\"top\": 0", "scores: cohort: field 'top'"},
+        {"\"top\": 4", "\"nearest\": 4", "scores: cohort: field 'nearest' is not known"},
+        {"\"floor\": 0.37", "\"floor\": 1.5", "scores: cohort: field 'floor'"},
+        {VOICEPRINT, "1", "scores: voiceprint: must be an object"},
+        {"\"slope\": 11.5", "\"slope\": 0", "scores: voiceprint: field 'slope'"},
+        {"\"slope\": 11.5", "\"slope\": -11.5", "scores: voiceprint: field 'slope'"},
+        {"\"offset\": -5.5", "\"offset\": 1001", "scores: voiceprint: field 'offset'"},
+        {"\"enrolled_speech\": 0.25, ", "", "scores: voiceprint: field 'enrolled_speech'"},
+        {"\"utterance_speech\": -0.5", "\"utterance_speech\": 1e4", "scores: voiceprint: field 'utterance_speech'"},
+        {"\"snr\": 0.75", "\"snr\": \"loud\"", "scores: voiceprint: field 'snr'"},
+        {"\"threshold\": 0.6", "\"threshold\": 1.01", "scores: voiceprint: field 'threshold'"},
+        {"\"same\": 1041", "\"same\": -1", "scores: voiceprint: field 'same'"},
+        {"\"other\": 2520", "\"other\": 0.5", "scores: voiceprint: field 'other'"},
+        {"\"other\": 2520", "\"others\": 2520", "scores: voiceprint: field 'others' is not known"},
         {"{\"signal\": \"voxlock-1\", \"embedding\": " VECTOR "}", "false", "self_test: must be an object"},
         {"\"signal\": \"voxlock-1\", ", "", "self_test: field 'signal'"},
         {"\"voxlock-1\"", "\"voxlock-2\"", "self_test: field 'signal' is 'voxlock-2'"},
@@ -324,6 +365,31 @@ static void test_calibration_is_optional(void **state)
     }
 }
 
+static void test_cohort_and_voiceprint_are_optional(void **state)
+{
+    static const struct {
+        const char *from, *to;
+        int count;
+        bool calibrated;
+    } cases[] = {
+        {"\"cohort\": " COHORT ", ", "", 0, true},
+        {"\"cohort\": " COHORT, "\"cohort\": null", 0, true},
+        {", \"voiceprint\": " VOICEPRINT, "", 10, false},
+        {"\"voiceprint\": " VOICEPRINT, "\"voiceprint\": null", 10, false},
+    };
+
+    (void)state;
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        char *text = edited(cases[c].from, cases[c].to);
+        vx_manifest m;
+
+        assert_int_equal(vx_manifest_parse(text, strlen(text), &m, NULL), VX_OK);
+        assert_int_equal(m.cohort_count, cases[c].count);
+        assert_true(m.score_calibrated == cases[c].calibrated);
+        free(text);
+    }
+}
+
 static void test_self_test_is_optional(void **state)
 {
     static const char *const cases[] = {"", "\"self_test\": null,", "\"_self_test\": [],"};
@@ -412,6 +478,7 @@ static void test_reads_real_folders(void **state)
         assert_int_equal(m.dim, 192);
         assert_int_equal(m.fbank.window_len, 400);
         assert_int_equal(m.fbank.subtract_mean, 1);
+        assert_true(m.score_calibrated == (c == 1) && (m.cohort_count > 0) == (c == 1));
         if (vx_manifest_open_artefact(cases[c].folder, vx_manifest_artefact(&m, "native"), &map, &info))
             fail_msg("%s: %s", info.path, info.text);
         assert_int_equal(map.len, m.artefacts[0].bytes);
@@ -535,6 +602,7 @@ int main(void)
         cmocka_unit_test(test_probability),
         cmocka_unit_test(test_precisions),
         cmocka_unit_test(test_calibration_is_optional),
+        cmocka_unit_test(test_cohort_and_voiceprint_are_optional),
         cmocka_unit_test(test_self_test_is_optional),
         cmocka_unit_test(test_self_test_beyond_512_numbers),
         cmocka_unit_test(test_reads_real_folders),

@@ -18,20 +18,21 @@ enum { MAX_TRIALS = 12 };
  * one the score of the one before. */
 static const struct {
     const char *what, *trials;
-    double eer, threshold, min_dcf;
+    double eer, threshold, min_dcf, min_cllr;
 } cases[] = {
-    {"perfect separation", "nnnTTT", 0, 3, 0},
-    {"the wrong way round", "TTnn", 1, 2, 1},
+    {"perfect separation", "nnnTTT", 0, 3, 0, 0},
+    {"the wrong way round", "TTnn", 1, 2, 1, 1},
     /* At 2: misses 1/2, false alarms 1/2. At 3: misses 1/2, false alarms 0, so a cost of 1/2. */
-    {"one of two on each side", "nTnT", 0.5, 2, 0.5},
+    {"one of two on each side", "nTnT", 0.5, 2, 0.5, 0.5},
     /* At 4: misses 1/4, false alarms 1/4. At 5: misses 1/4, false alarms 0, so a cost of 1/4. */
-    {"a quarter each", "nnTnnTTT", 0.25, 4, 0.25},
+    /* One block of 1/4 of the targets and 1/2 of the non-targets: (log2(3) / 4 + log2(3 / 2) / 2) / 2 bits. */
+    {"a quarter each", "nnTnnTTT", 0.25, 4, 0.25, 0.344360937770433},
     /* At 3, both after the target: misses 1/3, false alarms 1/3. */
-    {"a third each", "nTnnTT", 1.0 / 3, 3, 1.0 / 3},
+    {"a third each", "nTnnTT", 1.0 / 3, 3, 1.0 / 3, 0.459147917027245},
     /* No threshold lies between the twins at 2: (0, 1/2) below them, then misses 1/2 and false alarms 0. */
-    {"twins of both kinds", "nT=nT", 0.25, 1, 0.5},
-    {"all scores equal", "n=T=n=T", 0.5, 1, 1},
-    {"one of each", "nT", 0, 1, 0},
+    {"twins of both kinds", "nT=nT", 0.25, 1, 0.5, 0.5},
+    {"all scores equal", "n=T=n=T", 0.5, 1, 1, 1},
+    {"one of each", "nT", 0, 1, 0, 0},
 };
 
 static size_t parse(const char *text, scored_trial trials[MAX_TRIALS])
@@ -63,6 +64,9 @@ static void test_rates_by_hand(void **state)
         NEAR(rates.threshold, cases[i].threshold);
         NEAR(rates.min_dcf, cases[i].min_dcf);
         NEAR(rates.targets + rates.nontargets, (double)n);
+        double min_cllr;
+        assert_true(scores_min_cllr(trials, n, &min_cllr));
+        NEAR(min_cllr, cases[i].min_cllr);
     }
 }
 
@@ -84,6 +88,16 @@ static void test_weights_are_copies(void **state)
     NEAR(x.eer, y.eer);
     NEAR(x.threshold, y.threshold);
     NEAR(x.min_dcf, y.min_dcf);
+    double p = 0, q = 0;
+    assert_true(scores_cllr(a, 5, &p) && scores_cllr(b, 7, &q));
+    NEAR(p, q);
+    assert_true(scores_min_cllr(a, 5, &p) && scores_min_cllr(b, 7, &q));
+    NEAR(p, q);
+    const score_errors e = scores_errors_at(a, 5, 0.4), f = scores_errors_at(b, 7, 0.4);
+    NEAR(e.missed, 1.0 / 4);
+    NEAR(e.false_alarms, 1.0 / 3);
+    NEAR(f.missed, e.missed);
+    NEAR(f.false_alarms, e.false_alarms);
     /* Misses 1 of 4, false alarms 1 of 3 at 0.3. */
     NEAR(x.eer, (1.0 / 4 + 1.0 / 3) / 2);
     NEAR(x.min_dcf, 0.25);
@@ -99,6 +113,54 @@ static void test_cheap_false_alarm(void **state)
     NEAR(rates.min_dcf, 0.495);
 }
 
+static void test_cost_of_ratios(void **state)
+{
+    static const struct {
+        const char *what;
+        double target, nontarget, cllr;
+    } ratios[] = {
+        {"nothing said", 0, 0, 1},
+        {"three to one, and right", 1.0986122886681098, -1.0986122886681098, 0.415037499278844},
+        {"three to one, and wrong", -1.0986122886681098, 1.0986122886681098, 2},
+        {"certain", 5000, -5000, 0},
+        {"certain of one", 5000, 0, 0.5},
+        {"certain and wrong: 1000 bits", -693.14718055994531, -5000, 500},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof ratios / sizeof *ratios; i++) {
+        const scored_trial trials[] = {{ratios[i].target, true, 2}, {ratios[i].nontarget, false, 3}};
+        double cllr;
+        print_message("# %s\n", ratios[i].what);
+        assert_true(scores_cllr(trials, 2, &cllr));
+        NEAR(cllr, ratios[i].cllr);
+    }
+}
+
+/* No rising function of a score costs less than the least; chance finds some that cost little more. */
+static void test_least_cost_is_a_bound(void **state)
+{
+    uint64_t seed = 31;
+    (void)state;
+    print_message("# seed %llu\n", (unsigned long long)seed);
+    for (int round = 0; round < 200; round++) {
+        scored_trial trials[40];
+        double cllr, least;
+        for (size_t i = 0; i < 40; i++) {
+            const bool is_target = i < 15;
+            const double noise = (double)(stats_random(&seed) % 1000) / 250;
+            trials[i] = (scored_trial){noise + (is_target ? 1.5 : 0), is_target, (double)(stats_random(&seed) % 3 + 1)};
+        }
+        scores_sort(trials, 40);
+        assert_true(scores_min_cllr(trials, 40, &least));
+        assert_true(least > 0 && least <= 1);
+        const double slope = (double)(stats_random(&seed) % 1000) / 300,
+                     offset = (double)(stats_random(&seed) % 600) / 100;
+        for (size_t i = 0; i < 40; i++)
+            trials[i].score = slope * trials[i].score - offset;
+        assert_true(scores_cllr(trials, 40, &cllr) && cllr >= least - 1e-12);
+    }
+}
+
 static void test_nothing_to_compare(void **state)
 {
     (void)state;
@@ -107,6 +169,13 @@ static void test_nothing_to_compare(void **state)
     assert_false(scores_rates(one_kind, 2, &rates));
     assert_false(scores_rates(no_weight, 2, &rates));
     assert_false(scores_rates(NULL, 0, &rates));
+    double cost = 7;
+    assert_false(scores_cllr(one_kind, 2, &cost) || scores_cllr(no_weight, 2, &cost) || scores_cllr(NULL, 0, &cost));
+    assert_false(scores_min_cllr(one_kind, 2, &cost) || scores_min_cllr(NULL, 0, &cost));
+    NEAR(cost, 7);
+    const score_errors e = scores_errors_at(one_kind, 2, 0.15);
+    NEAR(e.missed, 0.5);
+    assert_true(isnan(e.false_alarms));
     NEAR(rates.eer, 7);
 }
 
@@ -136,6 +205,8 @@ int main(void)
         cmocka_unit_test(test_rates_by_hand),
         cmocka_unit_test(test_weights_are_copies),
         cmocka_unit_test(test_cheap_false_alarm),
+        cmocka_unit_test(test_cost_of_ratios),
+        cmocka_unit_test(test_least_cost_is_a_bound),
         cmocka_unit_test(test_nothing_to_compare),
         cmocka_unit_test(test_stats),
     };
