@@ -258,7 +258,7 @@ demo: ## build, start the service, embed and compare real recordings, stop
 	+@$(MAKE) --no-print-directory -j programs
 	@scripts/demo.sh
 
-bench: ## measure (SECTIONS="engine start http load soak"); peers beside where installed; JSON into build/bench
+bench: ## measure (SECTIONS="engine start http load verdict soak"); peers beside where installed; JSON into build/bench
 	@scripts/setup.sh build
 	+@$(MAKE) --no-print-directory -j programs plugins tools $(BENCH_BIN)
 	@tests/bench/run.sh $(SECTIONS)

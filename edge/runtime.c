@@ -75,6 +75,7 @@ static vx_err open_cloud(vx_runtime *r, vx_errinfo *info)
         return err;
     options.model = r->manifest.digest;
     options.dim = r->manifest.dim;
+    options.keeps_level = !r->manifest.fbank.subtract_mean;
     return vx_cloud_create(&options, vx_clock_monotonic(), &r->cloud, info);
 }
 

@@ -10,7 +10,12 @@
 
 #include "shared/base/err.h"
 
-enum { VX_VAD_FRAME = 160 }; /* samples of 16 kHz: 10 ms */
+enum {
+    VX_VAD_FRAME = 160, /* samples of 16 kHz: 10 ms */
+    /* Frames that are heard before one is judged: a push tells of the frame pushed so many before, and the last are got by
+     * pushing silence. */
+    VX_VAD_DELAY = 10,
+};
 
 typedef struct {
     double threshold; /* probability of speech from which a frame counts, 0 to 1 */
@@ -23,11 +28,11 @@ vx_vad_params vx_vad_params_default(void);
 typedef enum { VX_VAD_SILENCE, VX_VAD_START, VX_VAD_SPEECH, VX_VAD_END } vx_vad_event;
 
 typedef struct {
-    double probability; /* that this frame holds speech */
-    bool speech;        /* with hang-over */
-    double level_dbfs, noise_dbfs;
-    vx_vad_event event; /* START and END are told once each; END when hang_ms have passed */
-    size_t begin, end;  /* with END: the utterance with padding, in samples since reset */
+    double probability;            /* that this frame holds speech */
+    bool speech;                   /* within an utterance: with hang-over */
+    double level_dbfs, noise_dbfs; /* RMS above 80 Hz, of this frame and of what is no speech; -120 at the lowest */
+    vx_vad_event event;            /* START and END are told once each; END when hang_ms have passed */
+    size_t begin, end;             /* with START the begin, with END both: with padding, in samples since reset */
 } vx_vad_frame;
 
 typedef struct vx_vad vx_vad;
@@ -39,6 +44,7 @@ void vx_vad_destroy(vx_vad *vad);
 /* Forgets everything, as after create. */
 void vx_vad_reset(vx_vad *vad);
 /* The next 10 ms. samples [in] VX_VAD_FRAME, full scale 1.0; what is not finite counts as silence.
+ * ret_frame [out] of the frame before VX_VAD_DELAY others; all silence while there is none
  * Threads: one vx_vad per thread. */
 void vx_vad_push(vx_vad *vad, const float *samples, vx_vad_frame *ret_frame);
 

@@ -21,28 +21,38 @@ typedef struct {
     uint64_t breaker_open_ns;
     vx_model_digest model; /* embeddings of another model are refused (MODEL_MISMATCH) */
     int dim;
+    bool keeps_level; /* the model's front end does not subtract the mean, so that loudness must not be changed */
 } vx_cloud_options;
-/* From VOXLOCK_CLOUD_*; model and dim are the caller's to set. NOT_FOUND when no endpoint is set. */
+/* From VOXLOCK_CLOUD_*; model, dim and keeps_level are the caller's to set. NOT_FOUND when no endpoint is set. */
 VX_MUST_CHECK vx_err vx_cloud_settings(const vx_options *settings, vx_cloud_options *ret_options, vx_errinfo *info);
 
 typedef struct vx_cloud vx_cloud;
 
-/* Texts are copied. curl_global_init is the program's. Errors: OPTION_VALUE (endpoint), NOMEM. */
+/* Texts are copied. identity.audience NULL is the endpoint, identity.ca_file NULL is ca_file.
+ * Errors: OPTION_VALUE (endpoint, identity), UNSUPPORTED (no libcurl), ARG (dim, timeout, breaker), NOMEM. */
 VX_MUST_CHECK vx_err vx_cloud_create(const vx_cloud_options *options, vx_clock clock, vx_cloud **ret_cloud,
                                      vx_errinfo *info);
 void vx_cloud_destroy(vx_cloud *cloud);
 
-/* One utterance, sent as PCM int16. Tried once more on a connection that turned out to be dead, and once with a fresh
- * token after 401; nothing else is repeated, since the caller has a device to fall back on.
+/* One utterance, sent as PCM int16, scaled to full scale unless keeps_level. Tried once more on a connection that turned
+ * out to be dead, and once with a fresh token after 401; nothing else is repeated, since the caller has a device to fall
+ * back on.
  * deadline_ns [in] by vx_now_ns(); the earlier of it and the learned timeout
  * pressure    [in] share of memory in use, for the timeout
  * Threads     any; each call has a connection of its own from a small pool
- * Errors      CIRCUIT_OPEN (retry_s), DEADLINE, NETWORK, TOKEN, CLOUD_REFUSED (the service's problem code in the text;
- *             AUDIO_* where it said so), CLOUD_ANSWER (not JSON, wrong length, not finite, not of length 1),
- *             MODEL_MISMATCH, NOMEM */
+ *
+ * The breaker counts what is wrong with the way to the service or with the service: name, network, certificate, token,
+ * 401, 403, 429, 5xx, answers that cannot be used, another model, and no answer within the timeout. It does not count
+ * what is wrong with the recording (413, 415, 422), want of memory here, or a deadline that left less than both a second
+ * and the timeout.
+ * Errors      AUDIO_EMPTY, AUDIO_LONG, AUDIO_NOT_FINITE (nothing is sent); CIRCUIT_OPEN (retry_s), DEADLINE, NETWORK,
+ *             TOKEN, CLOUD_REFUSED (the service's problem code in the text; AUDIO_* where it said so), CLOUD_ANSWER
+ *             (another type, wrong length, not finite, not of length 1, too large), MODEL_MISMATCH, and those of
+ *             vx_identity_header; NOMEM */
 VX_MUST_CHECK vx_err vx_cloud_embed(vx_cloud *cloud, const float *samples, size_t n, uint64_t deadline_ns,
                                     double pressure, vx_embedding *ret_embedding, vx_errinfo *info);
-/* GET /health, for doctor and status: VX_OK when it is reachable, ready and of this model. Not counted by the breaker. */
+/* GET /status, for doctor and status: VX_OK when it is reachable, lets us in, is ready and of this model. Neither asks nor
+ * informs the breaker. Errors: as above, and NOT_READY. */
 VX_MUST_CHECK vx_err vx_cloud_health(vx_cloud *cloud, uint64_t deadline_ns, vx_errinfo *info);
 
 typedef struct {

@@ -1,6 +1,6 @@
-/* http.h - one bounded HTTP exchange at a time, on libcurl.
+/* http.h - one bounded HTTP exchange at a time, on libcurl, which is loaded when it is first needed.
  * Owns:   the connection (kept between exchanges, HTTP/2 where offered), verification, bounds, deadlines.
- *         Does not: repeat a request, follow redirects, know what is asked. curl_global_init is the program's.
+ *         Does not: repeat a request, follow redirects, know what is asked.
  */
 #ifndef VX_EDGE_ROUTE_HTTP_H
 #define VX_EDGE_ROUTE_HTTP_H
@@ -13,7 +13,7 @@
 #include "shared/base/err.h"
 
 /* https anywhere, http to this computer alone (localhost, 127.0.0.0/8, ::1), without user and password. what names it in
- * the error ("VOXLOCK_CLOUD_ENDPOINT"). Errors: OPTION_VALUE, NOMEM. */
+ * the error ("VOXLOCK_CLOUD_ENDPOINT"). Errors: OPTION_VALUE, UNSUPPORTED (this build cannot speak HTTP), NOMEM. */
 VX_MUST_CHECK vx_err vx_http_check_url(const char *what, const char *url, vx_errinfo *info);
 
 typedef struct vx_http vx_http;
@@ -50,7 +50,7 @@ int64_t vx_http_date_s(const vx_http_answer *answer);
  * ret_answer [out] to be given to vx_http_answer_done
  * Threads    one at a time for each vx_http
  * Errors     DEADLINE, NETWORK (name, connection, certificate, cut off; info says which), RANGE (body or head too large),
- *            OPTION_VALUE (URL, CA file), NOMEM. info never holds headers or bodies */
+ *            OPTION_VALUE (URL, CA file), UNSUPPORTED (as above), NOMEM. info never holds headers or bodies */
 VX_MUST_CHECK vx_err vx_http_ask(vx_http *http, const vx_http_request *request, vx_http_answer *ret_answer,
                                  vx_errinfo *info);
 

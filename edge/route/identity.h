@@ -39,11 +39,12 @@ void vx_identity_destroy(vx_identity *identity);
 
 /* The value of the header Authorization ("Bearer ..."), or "" for NONE. One caller fetches, the others wait for it. A
  * token is used until 5 minutes before it expires by the server's clock (its Date header), so that a wrong clock here
- * does not matter; one without a readable expiry is used once.
+ * does not matter; one without a readable expiry serves those who asked before it came, and nobody else.
  * fresh        [in] true after a 401: what is kept is thrown away (at most one fetch a second, however many ask)
- * ret_header   [out] replaced; wiped by the caller
+ * ret_header   [out] replaced, with a zero behind it that is not counted; wiped by the caller
  * Errors       TOKEN (info: revoked key, refused, malformed answer, command failed; what to do), NETWORK, DEADLINE,
- *              PERMISSION (key file open to others), NOMEM */
+ *              NOT_FOUND, PERMISSION (key file open to others), IO and RANGE of the key file, OPTION_VALUE (CA file),
+ *              NOMEM. A failure is told to all who ask within a second of it, but DEADLINE and NOMEM */
 VX_MUST_CHECK vx_err vx_identity_header(vx_identity *identity, bool fresh, uint64_t deadline_ns, vx_buf *ret_header,
                                         vx_errinfo *info);
 

@@ -33,9 +33,12 @@ typedef struct {
     char reason[256]; /* "memory 91 % in use, cloud timed out after 3000 ms: computed on the device" */
 } vx_route_report;
 
-/* What would be asked first. Pure. */
+/* What would be asked first. Pure.
+ * breaker_closed [in] also true for HALF_OPEN, which lets one probe through: without one it would never close */
 vx_route_by vx_route_first(const vx_router *router, double pressure, bool breaker_closed);
 /* pressure [in] share of memory in use, or -1
+ * What the device says of the recording (AUDIO_*) is final; what the cloud says of it is not. While there is a device to
+ * fall back on, the cloud gets half of the time that is left.
  * Errors   what the last one tried said; info holds it, and report->reason both */
 VX_MUST_CHECK vx_err vx_route_embed(const vx_router *router, double pressure, const float *samples, size_t n,
                                     uint64_t deadline_ns, vx_embedding *ret_embedding, vx_route_report *ret_report,

@@ -11,7 +11,7 @@ quick=no sections=()
 for argument; do
     case $argument in
     --quick) quick=yes ;;
-    engine | kernels | start | http | load | soak) sections+=("$argument") ;;
+    engine | kernels | start | http | load | soak | verdict) sections+=("$argument") ;;
     *) sed -n '3s/^# //p' tests/bench/run.sh >&2; exit 2 ;;
     esac
 done
@@ -326,6 +326,14 @@ soak() {
     join "$out/soak.json" "${parts[@]}"
 }
 
+# ---- g: the edge ----------------------------------------------------------------------------------------------------
+verdict() {
+    heading "verdict: utterance to recorded verdict on the device, beside its embedding alone"
+    local few=()
+    [ "$quick" = no ] || few=(--runs 5)
+    must "$build/bench/bench_verdict" "${few[@]}" starter=models/starter "20.8M=$(folder_of 20.8M)"
+}
+
 machine
 prepare
 for section in "${sections[@]}"; do
@@ -336,6 +344,7 @@ for section in "${sections[@]}"; do
     http) http ;;
     load) load ;;
     soak) soak ;;
+    verdict) verdict ;;
     esac
 done
 exit $status

@@ -13,7 +13,7 @@
 
 #include "shared/base/file.h"
 
-enum { FILE_MAX = 64 << 20, PATH_CAP = 256 };
+enum { FILE_MAX = 256 << 20, PATH_CAP = 256 };
 
 static vx_buf read_file(const char *folder, const char *name)
 {
