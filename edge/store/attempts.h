@@ -32,8 +32,12 @@ typedef vx_err vx_attempt_fn(void *arg, const vx_attempt_record *record);
 VX_MUST_CHECK vx_err vx_attempt_walk(vx_store *store, const char *speaker, int64_t most, vx_attempt_fn *fn, void *arg,
                                      vx_errinfo *info);
 /* Wall times of REJECT and ESCALATE since the last AUTHENTICATE of this speaker (NULL: of anybody), oldest first, the
- * newest `cap` of them. Attempts that never ended count as rejections: pulling the plug must not save one. */
-VX_MUST_CHECK vx_err vx_attempt_rejections(vx_store *store, const char *speaker, int64_t *ret_ms, size_t cap,
-                                           size_t *ret_n, vx_errinfo *info);
+ * newest `cap` of them. Attempts that never ended count as rejections, at the time they began: pulling the plug must not
+ * save one. So do those that another program has under way at this moment, until they end: they cost a wait at most, never
+ * a lock-out, since a wait is no rejection.
+ * own    [in]  the attempt that asks, which does not count; 0: none asks
+ * ret_ms [out] undefined on failure */
+VX_MUST_CHECK vx_err vx_attempt_rejections(vx_store *store, const char *speaker, int64_t own, int64_t *ret_ms,
+                                           size_t cap, size_t *ret_n, vx_errinfo *info);
 
 #endif

@@ -4,6 +4,7 @@
  *
  * Entry n: mac_n = HMAC-SHA-256(key, mac_(n-1) | n | time | kind | subject | detail), fields with their lengths before
  * them; mac_0 is 32 zero bytes. Without the store's key no entry can be forged, and cutting off the end shows at the head.
+ * What does not show is an older copy of the whole file, put back: a file cannot tell of itself that it is not the newest.
  */
 #ifndef VX_EDGE_STORE_AUDIT_H
 #define VX_EDGE_STORE_AUDIT_H
@@ -21,7 +22,7 @@ typedef struct {
 } vx_audit_entry;
 
 /* Appends one entry in a transaction of its own, or in the one that is open. Errors: RANGE (a field too long),
- * STORE_LOCKED, IO, NOMEM. */
+ * AUDIT_BROKEN (there is no head to append to), STORE_LOCKED, IO, NOMEM. */
 VX_MUST_CHECK vx_err vx_audit_add(vx_store *store, const char *kind, const char *subject, const char *detail,
                                   vx_errinfo *info);
 /* Walks the whole chain. ret_n [out] entries proven, also on failure. Errors: AUDIT_BROKEN (info: the first entry that

@@ -48,7 +48,8 @@ typedef struct {
 } vx_enrolled;
 
 /* Adds recordings to a speaker, who is made when there is none, keeps the best VX_STORE_SAMPLES (by quality.score; of
- * each microphone at least one stays), and writes one audit entry: all of it or nothing.
+ * each microphone the best stays, unless there are more microphones than that), and writes one audit entry: all of it
+ * or nothing.
  * replace [in] drop what was there before. Refused (LEGACY_PROFILE) where it is false and the profile is legacy.
  * Errors  RANGE (name, n = 0), LEGACY_PROFILE, STORE_*, IO, NOMEM */
 VX_MUST_CHECK vx_err vx_store_enrol(vx_store *store, const char *name, const vx_new_sample *samples, size_t n,
@@ -61,7 +62,8 @@ VX_MUST_CHECK vx_err vx_store_speakers(vx_store *store, vx_speaker **ret_speaker
 /* With all that hangs on it (samples, embeddings, priors, habits); attempts and audit entries stay. Pages are overwritten
  * (secure_delete). */
 VX_MUST_CHECK vx_err vx_store_remove(vx_store *store, const char *name, vx_errinfo *info);
-/* Errors: NOT_ENROLLED, EXISTS, RANGE. */
+/* Attempts go with the name, and with them the rejections that make the next one wait; audit entries stay as they are.
+ * Errors: NOT_ENROLLED, EXISTS, RANGE. */
 VX_MUST_CHECK vx_err vx_store_rename(vx_store *store, const char *name, const char *new_name, vx_errinfo *info);
 /* Whether AUTHENTICATE for this speaker may unlock. */
 VX_MUST_CHECK vx_err vx_store_arm(vx_store *store, const char *name, bool armed, bool starter_accepted,

@@ -18,13 +18,14 @@
 typedef struct vx_store vx_store;
 
 #define VX_STORE_FILE "voxlock.db"
+enum { VX_STORE_BUSY_MS = 15000 /* what a program waits for another that writes */ };
 enum { VX_STORE_SCHEMA = 1 }; /* version of the schema that this program writes */
 
 typedef struct {
     const char *folder; /* holds voxlock.db and, where no keyring is, key */
     vx_keyring_kind keyring;
     bool create;     /* make folder, file and key when there are none; else NOT_FOUND */
-    int busy_ms;     /* how long to wait for another process that writes; 15000 by the specification */
+    int busy_ms;     /* how long to wait for another process that writes; VX_STORE_BUSY_MS in programs */
     const char *vfs; /* SQLite VFS; NULL is the system's. For tests of full disks and power cuts */
 } vx_store_options;
 
@@ -48,8 +49,8 @@ typedef struct {
 } vx_store_view;
 VX_MUST_CHECK vx_err vx_store_get_view(vx_store *store, vx_store_view *ret_view, vx_errinfo *info);
 
-/* SQLite's integrity check, foreign keys, and that every sealed value opens. Errors: STORE_CORRUPT (info: the first
- * fault). */
+/* SQLite's integrity check, foreign keys, and that every sealed value opens; the audit log has a proof of its own
+ * (vx_audit_verify). Errors: STORE_CORRUPT (info: the first fault), AUDIT_BROKEN (the log's head does not open). */
 VX_MUST_CHECK vx_err vx_store_check(vx_store *store, vx_errinfo *info);
 
 /* Writes everything into one new file of mode 0600 that restore reads: the database, sealed under a passphrase (scrypt,
@@ -59,7 +60,8 @@ VX_MUST_CHECK vx_err vx_store_check(vx_store *store, vx_errinfo *info);
 VX_MUST_CHECK vx_err vx_store_backup(vx_store *store, const char *path, const char *passphrase, vx_errinfo *info);
 /* Makes a store from a backup; what was in the folder is kept as voxlock.db.replaced-TIME. The file is proven whole
  * before anything is replaced.
- * Errors: NOT_FOUND, STORE_CORRUPT (damaged, or the passphrase is wrong), STORE_VERSION, PERMISSION, IO, NOMEM */
+ * Errors: NOT_FOUND, STORE_CORRUPT (damaged, or the passphrase is wrong), STORE_VERSION, STORE_LOCKED (a voxlock has the
+ * profiles open), STORE_KEY (the keyring cannot take the key, or holds another one for that store), PERMISSION, IO, NOMEM */
 VX_MUST_CHECK vx_err vx_store_restore(const vx_store_options *options, const char *path, const char *passphrase,
                                       vx_errinfo *info);
 

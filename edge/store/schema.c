@@ -1,0 +1,100 @@
+/* schema.c - the tables, and the steps that bring an older file to them.
+ * Owns:   every CREATE and ALTER of the store. Does not: begin transactions, keep backups (store.c does both around it).
+ *
+ * Step i brings a file of version i to version i + 1; version 0 is a file without tables. A step that was ever released
+ * is never changed: files made by it are out there, and tests walk from every version to the last.
+ */
+#include "edge/store/store_private.h"
+
+/* AUTOINCREMENT: ids are never given twice, so that a sealed value of a row that was removed, whose place holds the id,
+ * opens nowhere else, and no new speaker inherits the habits ("habits/3") of one who is gone. */
+static const char version_1[] =
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;"
+
+    "CREATE TABLE speakers ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  name TEXT NOT NULL UNIQUE,"
+    "  created_ms INTEGER NOT NULL,"
+    "  updated_ms INTEGER NOT NULL,"
+    "  armed INTEGER NOT NULL DEFAULT 0 CHECK (armed IN (0, 1)),"
+    "  starter_accepted INTEGER NOT NULL DEFAULT 0 CHECK (starter_accepted IN (0, 1))"
+    ") STRICT;"
+
+    /* The measures are those of vx_quality, in its order. */
+    "CREATE TABLE samples ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  speaker INTEGER NOT NULL REFERENCES speakers ON DELETE CASCADE,"
+    "  taken_ms INTEGER NOT NULL,"
+    "  microphone TEXT NOT NULL,"
+    "  seconds REAL NOT NULL,"
+    "  speech_s REAL NOT NULL,"
+    "  speech_share REAL NOT NULL,"
+    "  speech_dbfs REAL NOT NULL,"
+    "  noise_dbfs REAL NOT NULL,"
+    "  snr_db REAL NOT NULL,"
+    "  clipped_share REAL NOT NULL,"
+    "  score REAL NOT NULL,"
+    "  audio BLOB" /* sealed; NULL where only the embedding is known */
+    ") STRICT;"
+    "CREATE INDEX samples_of_speaker ON samples (speaker, score);"
+
+    "CREATE TABLE embeddings ("
+    "  sample INTEGER NOT NULL REFERENCES samples ON DELETE CASCADE,"
+    "  model BLOB NOT NULL CHECK (length(model) = 32),"
+    "  dim INTEGER NOT NULL,"
+    "  vector BLOB NOT NULL," /* sealed */
+    "  made_ms INTEGER NOT NULL,"
+    "  PRIMARY KEY (sample, model)"
+    ") STRICT;"
+
+    /* Verdicts by name: what a number means may move, a record of three years ago must not. */
+    "CREATE TABLE attempts ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  begun_ms INTEGER NOT NULL,"
+    "  ended_ms INTEGER," /* NULL, with the three below, while it has not ended */
+    "  command TEXT NOT NULL,"
+    "  speaker TEXT NOT NULL,"
+    "  verdict TEXT,"
+    "  probability REAL,"
+    "  detail TEXT"
+    ") STRICT;"
+    "CREATE INDEX attempts_of_speaker ON attempts (speaker, id);"
+
+    "CREATE TABLE audit ("
+    "  n INTEGER PRIMARY KEY,"
+    "  when_ms INTEGER NOT NULL,"
+    "  kind TEXT NOT NULL,"
+    "  subject TEXT NOT NULL,"
+    "  detail TEXT NOT NULL,"
+    "  mac BLOB NOT NULL"
+    ") STRICT;"
+
+    "CREATE TABLE vals (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;"; /* sealed */
+
+static const char *const steps[VX_STORE_SCHEMA] = {version_1};
+
+const vx_schema *vx_schema_current(void)
+{
+    static const vx_schema schema = {.steps = steps, .version = VX_STORE_SCHEMA};
+    return &schema;
+}
+
+vx_err vx_schema_migrate_by(vx_store *store, const vx_schema *schema, int from, vx_errinfo *info)
+{
+    for (int version = from; version < schema->version; version++) {
+        if (sqlite3_exec(store->db, schema->steps[version], NULL, NULL, NULL) != SQLITE_OK)
+            return vx_store_failed(store, "bring the profiles to this version's form", info);
+    }
+    /* Pragmas take no bound values. */
+    char versions[96];
+    snprintf(versions, sizeof versions, "PRAGMA application_id = %d; PRAGMA user_version = %d", VX_STORE_APPLICATION,
+             schema->version);
+    if (sqlite3_exec(store->db, versions, NULL, NULL, NULL) != SQLITE_OK)
+        return vx_store_failed(store, "write the version of the profiles", info);
+    return VX_OK;
+}
+
+vx_err vx_schema_migrate(vx_store *store, int from, vx_errinfo *info)
+{
+    return vx_schema_migrate_by(store, vx_schema_current(), from, info);
+}
