@@ -13,6 +13,7 @@
 
 #include "edge/capture/quality.h"
 #include "edge/decide/backoff.h"
+#include "edge/decide/prior.h"
 #include "edge/learned.h"
 #include "edge/likeness.h"
 #include "edge/store/attempts.h"
@@ -356,17 +357,25 @@ static void set_moment(vx_moment *moment, int64_t now_ms, int failures)
     (void)vx_wall_time_of(&local, &moment->local);
 }
 
-/* Habits and places, from a strong acceptance alone: nobody may teach the lock his own hours. */
-static vx_err learn(gathering *g, const vx_attempt_outcome *out)
+/* Sure on all that was measured, or proved by digits that no recording could know. */
+static bool is_strong(const vx_runtime *r, const vx_attempt_outcome *out)
+{
+    const vx_evidence *e = out->evidence;
+    const bool measured = !out->decision.degraded && e[VX_SOURCE_ML].status == VX_EVIDENCE_VALID &&
+                          e[VX_SOURCE_PHYSICS].status == VX_EVIDENCE_VALID;
+    return out->verdict == VX_AUTHENTICATE && (out->challenge_passed || (measured && out->decision.p >= r->strong));
+}
+
+/* Habits and places, from a strong acceptance alone: nobody may teach the lock his own hours. The prior moves only by what
+ * was proved otherwise: its own verdicts would feed it. */
+static vx_err learn(gathering *g, const vx_attempt_outcome *out, double prior)
 {
     vx_habits habits;
     vx_places places;
     vx_surroundings now;
-    const vx_evidence *e = out->evidence;
-    if (out->verdict != VX_AUTHENTICATE || out->decision.degraded || !(out->decision.p >= g->runtime->strong) ||
-        e[VX_SOURCE_ML].status != VX_EVIDENCE_VALID || e[VX_SOURCE_PHYSICS].status != VX_EVIDENCE_VALID)
-        return VX_OK;
     vx_store *store = g->runtime->store;
+    if (!is_strong(g->runtime, out))
+        return VX_OK;
     vx_err err = vx_learned_habits(store, g->speaker, &habits, NULL);
     if (err == VX_OK) {
         vx_habits_learn(&habits, &g->moment);
@@ -379,6 +388,8 @@ static vx_err learn(gathering *g, const vx_attempt_outcome *out)
         vx_places_learn(&places, &now);
         err = vx_learned_save_places(store, g->speaker, &places, NULL);
     }
+    if (err == VX_OK && out->challenge_passed)
+        err = vx_learned_save_prior(store, g->speaker, vx_prior_after(prior, true), NULL);
     return err;
 }
 
@@ -422,10 +433,15 @@ static vx_err judge(vx_runtime *r, const vx_attempt_request *request, gathering 
     vx_decide(out->evidence, &decide, &out->decision);
     out->verdict = out->decision.verdict;
     (void)snprintf(out->sentence, sizeof out->sentence, "%s", out->decision.sentence);
+    out->challenge_passed = request->answered && out->verdict == VX_CHALLENGE && out->voice_accepted;
+    if (out->challenge_passed) {
+        out->verdict = VX_AUTHENTICATE;
+        (void)snprintf(out->sentence, sizeof out->sentence, "It is your voice, and it said the digits.");
+    }
     out->starter = r->manifest.starter;
     out->may_unlock = out->verdict == VX_AUTHENTICATE && speaker.armed && (!out->starter || speaker.starter_accepted);
     /* A lesson that cannot be written is said, and changes no verdict. */
-    out->learn_err = request->live ? learn(g, out) : VX_OK;
+    out->learn_err = request->live ? learn(g, out, decide.prior) : VX_OK;
     return VX_OK;
 }
 

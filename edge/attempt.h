@@ -21,13 +21,16 @@ typedef struct {
     double clipped_share;   /* of the source's samples, as the decoder counted; negative: count here */
     const char *microphone; /* "" when unknown */
     bool live;              /* spoken here and now: habits and places are learned from a strong acceptance */
+    bool answered; /* the recording holds the digits that were just asked for: where the verdict would be CHALLENGE,
+                               and the voice alone is accepted, it is AUTHENTICATE */
 } vx_attempt_request;
 
 typedef struct {
     int64_t id; /* of the record */
     vx_verdict verdict;
-    bool may_unlock; /* AUTHENTICATE, and the profile is armed */
-    bool starter;    /* judged by the starter model: say how good it is */
+    bool may_unlock;       /* AUTHENTICATE, and the profile is armed */
+    bool challenge_passed; /* AUTHENTICATE because the digits were said */
+    bool starter;          /* judged by the starter model: say how good it is */
     char speaker[VX_NAME_CAP];
     char sentence[VX_SENTENCE_CAP];
     vx_evidence evidence[VX_N_SOURCES];

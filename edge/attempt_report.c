@@ -33,9 +33,10 @@ static json_t *route_json(const vx_route_report *route)
 json_t *vx_attempt_json(const vx_attempt_outcome *o)
 {
     const bool decided = vx_verdict_is_decision(o->verdict);
-    return json_pack("{s:I, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:f}", "id", (json_int_t)o->id,
+    return json_pack("{s:I, s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:f}", "id", (json_int_t)o->id,
                      "verdict", vx_verdict_name(o->verdict), "sentence", vx_json_shown(o->sentence), "speaker",
-                     vx_json_shown(o->speaker), "may_unlock", o->may_unlock, "voice", voice_json(o), "decision",
+                     vx_json_shown(o->speaker), "may_unlock", o->may_unlock, "challenge_passed", o->challenge_passed,
+                     "voice", voice_json(o), "decision",
                      decided ? vx_decision_json(o->evidence, &o->decision) : json_null(), "quality",
                      o->quality.seconds > 0 ? quality_json(&o->quality) : json_null(), "route",
                      o->voice_compared ? route_json(&o->route) : json_null(), "wait_s",
@@ -61,6 +62,8 @@ vx_err vx_attempt_show(const vx_attempt_outcome *o, vx_buf *out)
     vx_text_put(&text, "\n");
     if (text.err == VX_OK)
         text.err = vx_decision_show(o->evidence, &o->decision, out);
+    if (o->challenge_passed)
+        vx_text_put(&text, "%s: %s\n", vx_verdict_name(o->verdict), o->sentence);
     if (o->starter)
         vx_text_put(&text,
                     "\nThis is the starter model, whose error rate is many times that of a full one (voxlock status);"

@@ -8,8 +8,8 @@
 #include "edge/route/identity.h"
 #include "shared/base/clock.h"
 
-/* A cold start of a container takes some seconds. MOST_OFF_S: certificates and signed assertions bear more, but the hours
- * that are learned would be wrong. */
+/* A cold start of a container takes some seconds. MOST_OFF_S: certificates and signed assertions bear more, but the
+ * hours that are learned would be wrong. */
 enum { PATIENCE_S = 15, MOST_OFF_S = 60, MAX_ANSWER = 64 * 1024 };
 
 static uint64_t deadline_ns(void)

@@ -126,7 +126,7 @@ vx_err vx_service_key_read(const char *path, vx_service_key *ret_key, vx_errinfo
     }
     vx_err err = vx_file_read(path, MAX_FILE, &file, info);
     if (err == VX_OK) {
-        err = vx_service_key_parse((const char *)file.data, file.len, ret_key, &why);
+        err = vx_service_key_parse(file.len ? (const char *)file.data : "", file.len, ret_key, &why);
         if (err != VX_OK && err != VX_ERR_NOMEM)
             (void)vx_errinfo_set_at(info, err, path, -1, 0, "%s", why.text);
     }

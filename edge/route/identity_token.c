@@ -119,7 +119,7 @@ bool vx_token_expiry(const char *token, size_t len, int64_t *ret_expiry_s)
     vx_buf json = {0};
     json_t *claims = NULL;
     int64_t expiry_s;
-    const bool known = end && vx_base64url_decode(payload, (size_t)(end - payload), &json) == VX_OK &&
+    const bool known = end && vx_base64url_decode(payload, (size_t)(end - payload), &json) == VX_OK && json.len > 0 &&
                        vx_json_parse((const char *)json.data, json.len, limits, &claims, NULL) == VX_OK &&
                        vx_json_int(claims, "exp", true, 0, INT64_MAX / 2, &expiry_s, NULL) == VX_OK;
     json_decref(claims);

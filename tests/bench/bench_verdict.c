@@ -47,7 +47,8 @@ static void calibrate(const model_copy *copy)
 static double attempt_once(desk *d, const vx_audio *audio)
 {
     vx_attempt_outcome out;
-    const vx_attempt_request request = {"verify", "anna", audio->samples, audio->n, -1, "", false};
+    const vx_attempt_request request = {
+        .command = "verify", .speaker = "anna", .samples = audio->samples, .n = audio->n, .clipped_share = -1};
     const uint64_t start_ns = vx_now_ns();
     if (vx_attempt_run(&d->runtime, &request, &out, NULL) != VX_OK || !out.voice_compared)
         fail_msg("%s", out.sentence);

@@ -31,7 +31,8 @@ static vx_attempt_outcome attempt_with(desk *d, const float *samples, size_t n, 
 {
     vx_attempt_outcome out;
     vx_errinfo info = {0};
-    const vx_attempt_request request = {"unlock", "anna", samples, n, -1, "", live};
+    const vx_attempt_request request = {
+        .command = "unlock", .speaker = "anna", .samples = samples, .n = n, .clipped_share = -1, .live = live};
     if (vx_attempt_run(&d->runtime, &request, &out, &info) != VX_OK)
         fail_msg("%s", info.text);
     return out;
@@ -266,6 +267,52 @@ static void only_strong_live_acceptances_teach(void **state)
     desk_close(&d);
 }
 
+/* Digits open what nothing else was lacking for; they do not make another voice the owner's, and no anomaly good. */
+static void digits_answer_a_challenge_and_nothing_else(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file;
+        vx_evidence physics;
+        bool passes;
+    } cases[] = {
+        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, true},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.5}, true},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.1}, false},
+        {"reader2_a.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, false},
+        {"reader2_a.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.84}, false},
+    };
+    desk d;
+    vx_habits habits;
+    vx_speaker anna;
+    double prior = 0;
+    desk_open(&d, NULL, NULL);
+    enrol_reader1(&d, "anna");
+    assert_int_equal(vx_store_speaker(d.runtime.store, "anna", &anna, NULL), VX_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vx_attempt_outcome out;
+        vx_audio audio = clip_audio(cases[i].file);
+        const vx_attempt_request request = {.command = "unlock",
+                                            .speaker = "anna",
+                                            .samples = audio.samples,
+                                            .n = audio.n,
+                                            .clipped_share = -1,
+                                            .live = true,
+                                            .answered = true};
+        d.physics = cases[i].physics;
+        assert_int_equal(vx_attempt_run(&d.runtime, &request, &out, NULL), VX_OK);
+        if (out.challenge_passed != cases[i].passes || (out.verdict == VX_AUTHENTICATE) != cases[i].passes)
+            fail_msg("case %zu: %s, %s", i, vx_verdict_name(out.verdict), out.sentence);
+        vx_audio_done(&audio);
+    }
+    /* What was proved teaches. */
+    assert_int_equal(vx_learned_habits(d.runtime.store, anna.id, &habits, NULL), VX_OK);
+    assert_int_equal(habits.n, 2);
+    assert_int_equal(vx_learned_prior(d.runtime.store, anna.id, 0.85, &prior, NULL), VX_OK);
+    assert_true(prior > 0.85);
+    desk_close(&d);
+}
+
 /* ---- many at once --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -279,7 +326,11 @@ static void *try_often(void *arg)
     crowd_member *m = arg;
     for (int i = 0; i < 4; i++) {
         vx_attempt_outcome out = {.verdict = VX_N_VERDICTS};
-        const vx_attempt_request request = {"verify", "anna", m->audio->samples, m->audio->n, -1, "", false};
+        const vx_attempt_request request = {.command = "verify",
+                                            .speaker = "anna",
+                                            .samples = m->audio->samples,
+                                            .n = m->audio->n,
+                                            .clipped_share = -1};
         m->verdicts[i] = vx_attempt_run(&m->d->runtime, &request, &out, NULL) == VX_OK ? out.verdict : VX_N_VERDICTS;
     }
     return NULL;
@@ -331,6 +382,7 @@ int main(void)
         cmocka_unit_test(rejections_make_the_next_one_wait),
         cmocka_unit_test(every_attempt_is_on_record_with_its_evidence),
         cmocka_unit_test(only_strong_live_acceptances_teach),
+        cmocka_unit_test(digits_answer_a_challenge_and_nothing_else),
         cmocka_unit_test(attempts_do_not_disturb_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
