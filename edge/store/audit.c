@@ -90,7 +90,7 @@ vx_err vx_audit_found(vx_store *store, vx_errinfo *info)
 
 vx_err vx_audit_check_head(vx_store *store, vx_errinfo *info)
 {
-    audit_head head;
+    audit_head head = {0};
     return read_head(store, &head, info);
 }
 
@@ -108,7 +108,7 @@ static vx_err take_text(const char *what, const char *text, char *ret_field, siz
 /* Inside a transaction: the entry and the head that counts it are one write. */
 static vx_err append(vx_store *store, vx_audit_entry *entry, vx_errinfo *info)
 {
-    audit_head head;
+    audit_head head = {0};
     uint8_t before[MAC];
     vx_err err = read_head(store, &head, info);
     if (err != VX_OK)
@@ -217,7 +217,7 @@ static vx_err prove_all(vx_store *store, const audit_head *head, audit_head *pro
 
 vx_err vx_audit_verify(vx_store *store, int64_t *ret_n, vx_errinfo *info)
 {
-    audit_head head, proven = {0};
+    audit_head head = {0}, proven = {0};
     sqlite3_stmt *hold = NULL;
     bool row = false;
     vx_store_lock(store);

@@ -101,7 +101,7 @@ vx_err vx_key_file_get(const char *folder, const char *key_id, char ret_secret[V
 static void cut(vx_buf *lines, const char *key_id)
 {
     size_t at = find(lines, key_id);
-    if (at == lines->len)
+    if (at >= lines->len)
         return;
     memmove(lines->data + at, lines->data + at + LINE_LEN, lines->len - at - LINE_LEN);
     lines->len -= LINE_LEN;
@@ -114,10 +114,10 @@ vx_err vx_key_file_put(const char *folder, const char *key_id, const char *secre
     vx_err err = key_path(folder, path, info);
     if (err == VX_OK)
         err = read_lines(path, &lines, info);
-    if (err == VX_OK || err == VX_ERR_NOT_FOUND) {
+    if (err == VX_OK)
         cut(&lines, key_id);
+    if (err == VX_OK || err == VX_ERR_NOT_FOUND)
         err = vx_buf_printf(&lines, "%s %s\n", key_id, secret);
-    }
     if (err == VX_OK)
         err = vx_durable_write(path, lines.data, lines.len, info);
     vx_buf_wipe_done(&lines);

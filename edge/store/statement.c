@@ -42,44 +42,48 @@ void vx_store_unlock(vx_store *store)
     pthread_mutex_unlock(&store->lock);
 }
 
-/* Some errors (disk full, I/O, memory) make SQLite roll back by itself. What came after would then be committed alone. */
-static bool is_lost(vx_store *store)
+/* Some errors (disk full, I/O, memory) make SQLite roll back by itself, and what came after would be committed alone; some
+ * (memory) keep it from rolling back, and what was to be undone would be read, and go into the next transaction. */
+static vx_err check_state(vx_store *store, vx_errinfo *info)
 {
-    return store->depth > 0 && sqlite3_get_autocommit(store->db) != 0;
+    bool is_open = sqlite3_get_autocommit(store->db) == 0;
+    if (store->depth > 0 && !is_open)
+        return vx_errinfo_set_at(info, VX_ERR_IO, store->path, -1, 0, "what was written has been undone");
+    if (store->depth == 0 && is_open && sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK)
+        return vx_store_failed(store, "undo what failed", info);
+    return VX_OK;
+}
+
+static vx_err begin(vx_store *store, vx_errinfo *info)
+{
+    vx_err err = check_state(store, info);
+    if (err != VX_OK)
+        return err;
+    /* IMMEDIATE: a transaction that reads first and then wants to write cannot wait for another writer; SQLite would fail
+     * it at once, whatever the busy timeout. */
+    if (sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+        return vx_store_failed(store, "begin to write", info);
+    store->failed = VX_OK;
+    return VX_OK;
 }
 
 vx_err vx_store_begin(vx_store *store, vx_errinfo *info)
 {
     vx_store_lock(store);
-    if (store->depth == 0) {
-        store->failed = VX_OK;
-        /* IMMEDIATE: a transaction that reads first and then wants to write cannot wait for another writer; SQLite
-         * would fail it at once, whatever the busy timeout. */
-        if (sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
-            vx_err err = vx_store_failed(store, "begin to write", info);
-            vx_store_unlock(store);
-            return err;
-        }
-    }
-    store->depth++;
-    return VX_OK;
+    vx_err err = store->depth == 0 ? begin(store, info) : VX_OK;
+    if (err == VX_OK)
+        store->depth++;
+    else
+        vx_store_unlock(store);
+    return err;
 }
 
 static vx_err commit(vx_store *store, vx_errinfo *info)
 {
-    if (is_lost(store))
-        return vx_errinfo_set_at(info, VX_ERR_IO, store->path, -1, 0, "what was written has been undone");
-    if (sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
-        return vx_store_failed(store, "save", info);
-    return VX_OK;
-}
-
-static void undo(vx_store *store)
-{
-    if (sqlite3_get_autocommit(store->db) == 0) {
-        (void)sqlite3_step(store->rollback);
-        (void)sqlite3_reset(store->rollback);
-    }
+    vx_err err = check_state(store, info);
+    if (err == VX_OK && sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+        err = vx_store_failed(store, "save", info);
+    return err;
 }
 
 vx_err vx_store_end(vx_store *store, vx_err err, vx_errinfo *info)
@@ -88,8 +92,9 @@ vx_err vx_store_end(vx_store *store, vx_err err, vx_errinfo *info)
         store->failed = err;
     if (store->depth == 1) {
         err = store->failed != VX_OK ? store->failed : commit(store, info);
-        if (err != VX_OK)
-            undo(store);
+        /* Where this fails, check_state tries again before anything else is done. */
+        if (err != VX_OK && sqlite3_get_autocommit(store->db) == 0)
+            (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     }
     store->depth--;
     vx_store_unlock(store);
@@ -114,8 +119,9 @@ static vx_err prepare(vx_store *store, sqlite3_stmt **ret_statement, vx_errinfo 
                       const char *format, va_list *args)
 {
     sqlite3_stmt *statement = NULL;
-    if (is_lost(store))
-        return vx_errinfo_set_at(info, VX_ERR_IO, store->path, -1, 0, "what was written has been undone");
+    vx_err err = check_state(store, info);
+    if (err != VX_OK)
+        return err;
     if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK)
         return vx_store_failed(store, "use the profiles", info);
     for (int i = 0; format[i]; i++) {

@@ -85,13 +85,14 @@ static vx_err judge(const vx_store *store, int application, int version, int n_t
     return VX_OK;
 }
 
+/* In one transaction: another process may be making the tables. */
 static vx_err identify(vx_store *store, const vx_schema *schema, int *ret_version, vx_errinfo *info)
 {
     int application = 0, version = 0, n_tables = 0;
-    /* One look at all three: another process may be making the tables. */
     bool alone = store->depth == 0;
     if (alone && sqlite3_exec(store->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
         return vx_store_failed(store, "read the profiles", info);
+    store->depth++;
     vx_err err = read_int(store, "PRAGMA application_id", &application, info);
     if (err == VX_OK)
         err = read_int(store, "PRAGMA user_version", &version, info);
@@ -99,6 +100,7 @@ static vx_err identify(vx_store *store, const vx_schema *schema, int *ret_versio
         err = read_int(store, "SELECT count(*) FROM sqlite_schema", &n_tables, info);
     if (err == VX_OK)
         err = judge(store, application, version, n_tables, schema->version, info);
+    store->depth--;
     if (alone && sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK && err == VX_OK)
         err = vx_store_failed(store, "read the profiles", info);
     if (err == VX_OK)
@@ -144,7 +146,7 @@ static vx_err set_up(vx_store *store, vx_errinfo *info)
                                   "PRAGMA cell_size_check = ON;";
     if (sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) != SQLITE_OK)
         return vx_store_failed(store, "set up the profiles", info);
-    return vx_store_prepare(store, &store->rollback, info, "ROLLBACK", "");
+    return VX_OK;
 }
 
 /* ---- key ---------------------------------------------------------------------------------------------------------- */
@@ -317,9 +319,9 @@ static vx_err bring_up(vx_store *store, const vx_store_options *options, const v
     if (err == VX_OK && version == 0 && !options->create)
         err = vx_store_no_profiles(store->folder, info);
     if (err == VX_OK)
-        err = use_log(store, options->busy_ms, info);
-    if (err == VX_OK)
         err = set_up(store, info);
+    if (err == VX_OK)
+        err = use_log(store, options->busy_ms, info);
     if (err == VX_OK && version == 0)
         err = fill(store, schema, options->keyring, &version, info);
     if (err == VX_OK && !store->vault)
@@ -376,7 +378,6 @@ void vx_store_close(vx_store *store)
 {
     if (!store)
         return;
-    sqlite3_finalize(store->rollback);
     sqlite3_close(store->db); /* the last one writes the log into the file; NULL is fine */
     vx_vault_destroy(store->vault);
     if (store->claim >= 0)

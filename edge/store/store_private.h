@@ -12,7 +12,6 @@
 struct vx_store {
     sqlite3 *db;
     vx_vault *vault;
-    sqlite3_stmt *rollback; /* prepared ahead: to undo must not need memory */
     pthread_mutex_t lock; /* recursive; guards db: held by every function of the headers from its first statement on */
     int depth;            /* transactions inside each other: only the outermost begins and commits */
     vx_err failed;        /* what an inner one failed with: the outermost rolls back, and returns it */
