@@ -22,6 +22,12 @@ pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
 pkg_libs   = $(shell pkg-config --libs $(1) 2>/dev/null)
 HAVE_ONEDNN := $(wildcard /usr/include/dnnl.h $(BREW)/include/dnnl.h)
 HAVE_SECRET := $(if $(filter Darwin,$(UNAME_S)),,$(shell pkg-config --exists libsecret-1 2>/dev/null && echo yes))
+HAVE_LOGIND := $(if $(filter Darwin,$(UNAME_S)),,$(shell pkg-config --exists libsystemd 2>/dev/null && echo yes))
+# Keyword spotting came after 0.8.
+HAVE_SPHINX := $(shell pkg-config --exists 'pocketsphinx >= 1' 2>/dev/null && echo yes)
+HAVE_PULSE  := $(if $(filter Darwin,$(UNAME_S)),,$(shell pkg-config --exists libpulse 2>/dev/null && echo yes))
+HAVE_ALSA   := $(if $(filter Darwin,$(UNAME_S)),,$(shell pkg-config --exists alsa 2>/dev/null && echo yes))
+HAVE_PAM    := $(if $(filter Linux,$(UNAME_S)),$(wildcard /usr/include/security/pam_modules.h))
 HAVE_CBLAS  := $(if $(filter Darwin,$(UNAME_S)),yes,$(shell pkg-config --exists openblas 2>/dev/null && echo yes))
 # libtorch: where LIBTORCH_DIR says, else Homebrew's, else the system's (docs/models.md, "TorchScript").
 TORCH := $(firstword $(patsubst %/include/torch/script.h,%,$(wildcard $(addsuffix /include/torch/script.h,$(or $(LIBTORCH_DIR),$(BREW) /usr)))))
@@ -61,7 +67,8 @@ CFLAGS_ALL := -std=c11 $(WARNINGS) $(if $(CI),-Werror) $(CFLAGS_$(MODE)) $(DEFS_
 LDFLAGS_ALL := $(LDFLAGS_$(MODE)) -pthread $(if $(filter Linux,$(UNAME_S)),-pie -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now -Wl$(comma)--as-needed) $(LDFLAGS)
 LIBS_SHARED := $(call pkg_libs,$(PKGS_SHARED)) -lm $(if $(filter Linux,$(UNAME_S)),-ldl)
 LIBS_CLOUD  := $(call pkg_libs,$(PKGS_CLOUD))
-LIBS_EDGE   := $(call pkg_libs,$(PKGS_EDGE)) $(if $(filter Darwin,$(UNAME_S)),-framework Security -framework CoreFoundation -framework CoreGraphics)
+LIBS_EDGE   := $(call pkg_libs,$(PKGS_EDGE)) $(if $(filter Darwin,$(UNAME_S)),-framework Security -framework CoreFoundation -framework CoreGraphics -framework CoreAudio -framework AudioToolbox \
+               -framework ApplicationServices -framework IOKit)
 LIBS_TEST   := $(call pkg_libs,$(PKGS_TEST))
 
 # Kernels are the hot loops: optimised in every mode, and only they get instruction-set flags, by file name.
@@ -88,12 +95,12 @@ endif
 src_in  = $(filter-out $(ISA_SKIP),$(wildcard $(addsuffix /*.c,$(1))))
 SHARED  := $(filter-out shared/engine/plugin_%.c,$(call src_in,shared/base shared/audio shared/engine shared/resilience))
 CLOUD   := $(call src_in,cloud)
-EDGE    := $(filter-out edge/store/plugin_%.c edge/route/plugin_%.c,$(call src_in,edge $(wildcard edge/*)))
+EDGE    := $(filter-out $(wildcard edge/*/plugin_*.c),$(call src_in,edge $(wildcard edge/*)))
 UNIT    := $(wildcard tests/unit/test_*.c)
 CTEST   := $(wildcard tests/api/test_*.c tests/e2e/test_*.c)
 FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH   := $(wildcard tests/bench/bench_*.c)
-TOOLS   := $(wildcard tests/tools/*.c)
+TOOLS   := $(filter-out $(if $(HAVE_LOGIND),,%/logind_mock.c),$(wildcard tests/tools/*.c))
 SUPPORT := $(wildcard tests/support/*.c)
 # Sanitizers cannot follow the threads of an OpenMP runtime that is not built with them (LeakSanitizer crashes on
 # their thread-local storage, ThreadSanitizer sees races that are none), so those modes go without.
@@ -103,7 +110,11 @@ PLUGINS_cov     := $(PLUGINS_release)
 PLUGINS := $(PLUGINS_$(MODE))
 PLUGIN_SO := $(patsubst %,$(B)/vx_gemm_%.so,$(PLUGINS))
 PLUGIN_SO += $(if $(HAVE_SECRET),$(B)/vx_keyring_secret.so)
-PLUGIN_SO += $(B)/vx_http_curl.so
+PLUGIN_SO += $(B)/vx_http_curl.so $(B)/vx_loopback_http.so
+PLUGIN_SO += $(if $(HAVE_PAM),$(B)/pam_voxlock.so)
+PLUGIN_SO += $(if $(HAVE_PULSE),$(B)/vx_capture_pulse.so) $(if $(HAVE_ALSA),$(B)/vx_capture_alsa.so)
+PLUGIN_SO += $(if $(HAVE_SPHINX),$(B)/vx_phrase_sphinx.so)
+PLUGIN_SO += $(if $(HAVE_LOGIND),$(B)/vx_desktop_logind.so)
 # Not under ThreadSanitizer: the library is not built with it.
 ifneq ($(MODE),tsan)
 PLUGIN_SO += $(if $(TORCH),$(B)/vx_network_torch.so)
@@ -142,8 +153,10 @@ tools: $(TOOL_BIN)
 
 $(B)/voxlock-cloud: $(call objs,cloud/main.c) $(SERVICE) $(LIB)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_CLOUD) $(LIBS_SHARED)
-$(B)/voxlock: $(call objs,edge/main.c) $(AGENT) $(LIB)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_EDGE) $(LIBS_SHARED)
+# macOS asks the person for the microphone with the words of this list, which a program outside a bundle carries in itself.
+INFO_PLIST := $(if $(filter Darwin,$(UNAME_S)),edge/agent/Info.plist)
+$(B)/voxlock: $(call objs,edge/main.c) $(AGENT) $(LIB) $(INFO_PLIST)
+	$(CC) $(LDFLAGS_ALL) -o $@ $(filter-out %.plist,$^) $(LIBS_EDGE) $(LIBS_SHARED) $(patsubst %,-sectcreate __TEXT __info_plist %,$(INFO_PLIST))
 $(LIB): $(call objs,$(SHARED))
 	@rm -f $@
 	$(AR) qcs $@ $^
@@ -181,6 +194,43 @@ $(B)/vx_keyring_secret.so: edge/store/plugin_secret.c | deps
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) $(patsubst -I%,-isystem %,$(call pkg_cflags,libsecret-1)) -fPIC -shared -MMD -MP \
 	  $(LDFLAGS_$(MODE)) -o $@ $< $(call pkg_libs,libsecret-1)
+
+# The session manager of a Linux desktop.
+$(B)/vx_desktop_logind.so: edge/unlock/plugin_logind.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) $(patsubst -I%,-isystem %,$(call pkg_cflags,libsystemd)) -fPIC -shared -MMD -MP \
+	  $(LDFLAGS_$(MODE)) -o $@ $< $(call pkg_libs,libsystemd)
+$(B)/tools/logind_mock: LIBS_TEST += $(call pkg_libs,libsystemd)
+
+# Words in a recording. The library's part for microphones is not needed, nor the sound system that it brings.
+$(B)/vx_phrase_sphinx.so: edge/challenge/plugin_sphinx.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) $(patsubst -I%,-isystem %,$(call pkg_cflags,pocketsphinx)) -fPIC -shared -MMD -MP \
+	  $(LDFLAGS_$(MODE)) -o $@ $< $(filter-out -lsphinxad,$(call pkg_libs,pocketsphinx)) -lm
+
+# Microphones of Linux. A program that reads files maps neither.
+$(B)/vx_capture_pulse.so: edge/capture/plugin_pulse.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) $(patsubst -I%,-isystem %,$(call pkg_cflags,libpulse)) -fPIC -shared -MMD -MP \
+	  $(LDFLAGS_$(MODE)) -o $@ $< $(call pkg_libs,libpulse)
+$(B)/vx_capture_alsa.so: edge/capture/plugin_alsa.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) $(patsubst -I%,-isystem %,$(call pkg_cflags,alsa)) -fPIC -shared -MMD -MP \
+	  $(LDFLAGS_$(MODE)) -o $@ $< $(call pkg_libs,alsa)
+
+# Of the agent, only where it serves its HTTP API.
+$(B)/vx_loopback_http.so: edge/agent/plugin_loopback.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) -fPIC -shared -MMD -MP $(LDFLAGS_$(MODE)) -o $@ $< $(call pkg_libs,$(PKGS_CLOUD))
+
+# Other people's programs load this one: it links libpam and nothing else, and takes no other symbol for its own.
+PAM_OBJ := $(patsubst %.c,$(B)/obj-pam/%.o,pam/pam_voxlock.c edge/agent/client.c edge/agent/reply.c shared/base/clock.c shared/base/err.c)
+$(B)/obj-pam/%.o: %.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) -fPIC -MMD -MP -c -o $@ $<
+$(B)/pam_voxlock.so: $(PAM_OBJ)
+	$(CC) -shared $(LDFLAGS_$(MODE)) -Wl,-Bsymbolic -Wl,-z,relro -Wl,-z,now -o $@ $^ -lpam
+$(B)/tests/test_pam: LIBS_TEST += $(if $(HAVE_PAM),-lpam)
 
 # libcurl brings 28 libraries: 5 ms and 4 MB at every start, if it were linked in.
 $(B)/vx_http_curl.so: edge/route/plugin_curl.c | deps

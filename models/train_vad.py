@@ -4,7 +4,7 @@
 SPEECH_FOLDER holds manifest.tsv (split, source, speaker, path) and the 16 kHz mono files it names; the split "train" is
 used. NOISE_FOLDER holds ESC-10's layout, CLASS/FOLD-RECORDING-TAKE.flac: fold 5 and the classes of --unseen are left
 for measuring. The features here and in edge/capture/vad_net.c are the same; tests/unit/test_vad.c compares them on what
---golden writes. Needs torch, numpy, soundfile; eight minutes on one core.
+--golden writes. Needs torch, numpy, soundfile; some ten minutes on one core.
 """
 
 import argparse
@@ -39,8 +39,8 @@ def parse_arguments():
     parser.add_argument("speech_folder", metavar="SPEECH_FOLDER")
     parser.add_argument("noise_folder", metavar="NOISE_FOLDER")
     parser.add_argument("output", metavar="WEIGHTS.inc")
-    parser.add_argument("--unseen", default="dog_bark,helicopter", help="classes of noise left out (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=1500, help="default: %(default)s")
+    parser.add_argument("--unseen", default="dog_bark,helicopter", help="classes left out (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=1800, help="default: %(default)s")
     parser.add_argument("--batch", type=int, default=32, help="default: %(default)s")
     parser.add_argument("--lr", type=float, default=4e-3, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
@@ -256,7 +256,8 @@ def hisses(count):
 
 
 def batch_of(speech, noises, hiss, size, rng):
-    voice, noise, mask = (torch.tensor(np.stack(part)) for part in zip(*(example(speech, noises, rng) for _ in range(size))))
+    examples = [example(speech, noises, rng) for _ in range(size)]
+    voice, noise, mask = (torch.tensor(np.stack(part)) for part in zip(*examples))
     n = voice.shape[1]
     far = max(1, size * 3 // 10)
     rooms = convolve(voice[:far], room_responses(far, voice))
@@ -406,7 +407,8 @@ def main():
     spectrum, net = Spectrum(), Net()
     speech = read_speech(arguments.speech_folder, "train", spectrum)
     noises = read_noise(arguments.noise_folder, arguments.unseen.split(","), False)
-    print(f"{len(speech)} recordings, {len(noises)} noises, {sum(p.numel() for p in net.parameters())} parameters", flush=True)
+    size = sum(p.numel() for p in net.parameters())
+    print(f"{len(speech)} recordings, {len(noises)} noises, {size} parameters", flush=True)
     train(net, spectrum, speech, noises, arguments)
     scales = round_weights(net)
     write_weights(arguments.output, net, scales, f"--steps {arguments.steps} --seed {arguments.seed}")
