@@ -211,14 +211,14 @@ static void start_source(gathering *g, vx_source source, double pressure)
 }
 
 /* Voice and physics so sure that habits and places, which only enter with small weights, need not be waited for; not
- * after a rejection, when an odd hour may be what gives an attack away. Called with the lock held. */
-static bool sure_already(const gathering *g)
+ * after a rejection, when an odd hour may be what gives an attack away.
+ * taken [in] what came of those two in their time */
+static bool sure_already(const gathering *g, const vx_evidence taken[VX_N_SOURCES])
 {
     if (g->moment.failures > 0)
         return false;
     for (int s = VX_SOURCE_ML; s <= VX_SOURCE_PHYSICS; s++)
-        if (!g->done[s] || g->evidence[s].status != VX_EVIDENCE_VALID ||
-            !(g->evidence[s].confidence >= g->runtime->early_exit))
+        if (taken[s].status != VX_EVIDENCE_VALID || !(taken[s].confidence >= g->runtime->early_exit))
             return false;
     return true;
 }
@@ -228,7 +228,7 @@ static void await_sources(gathering *g, vx_evidence ret_evidence[VX_N_SOURCES])
 {
     (void)pthread_mutex_lock(&g->lock);
     for (int s = 0; s < VX_N_SOURCES; s++) {
-        while (!g->done[s] && !(s > VX_SOURCE_PHYSICS && sure_already(g)))
+        while (!g->done[s] && !(s > VX_SOURCE_PHYSICS && sure_already(g, ret_evidence)))
             if (!vx_cond_wait_until(&g->changed, &g->lock, g->deadline_ns[s]))
                 break;
         if (g->done[s]) {
@@ -237,8 +237,9 @@ static void await_sources(gathering *g, vx_evidence ret_evidence[VX_N_SOURCES])
         }
         ret_evidence[s] = (vx_evidence){.status = VX_EVIDENCE_UNAVAILABLE};
         (void)snprintf(ret_evidence[s].reason, sizeof ret_evidence[s].reason, "%s",
-                       s > VX_SOURCE_PHYSICS && sure_already(g) ? "not waited for: voice and physics are sure"
-                                                                : "it took too long");
+                       s > VX_SOURCE_PHYSICS && sure_already(g, ret_evidence)
+                           ? "not waited for: voice and physics are sure"
+                           : "it took too long");
     }
     (void)pthread_mutex_unlock(&g->lock);
 }
@@ -326,6 +327,8 @@ static vx_err find_profile(vx_runtime *r, const char *name, gathering *g, vx_spe
 static vx_err find_voice(const vx_attempt_request *request, gathering *g, vx_attempt_outcome *out)
 {
     vx_errinfo said = {0};
+    if (!request->samples)
+        return stop(out, VX_NO_AUDIO, request->unheard);
     vx_err err = vx_quality_measure(request->samples, request->n, &g->utterance, &g->quality);
     if (err == VX_OK) {
         if (request->clipped_share >= 0)
@@ -393,22 +396,24 @@ static vx_err learn(gathering *g, const vx_attempt_outcome *out, double prior)
     return err;
 }
 
-/* What the voice alone says, beside the verdict: to the owner "it is you" and "it may unlock" are two things. */
+/* What the voice alone says, beside the verdict: to the owner "it is you" and "it may unlock" are two things. A voice that
+ * came too late is no voice: it entered no verdict, so it must not answer a challenge either. */
 static void note_voice(gathering *g, vx_attempt_outcome *out)
 {
+    if (out->evidence[VX_SOURCE_ML].status != VX_EVIDENCE_VALID)
+        return;
     (void)pthread_mutex_lock(&g->lock);
-    if (g->done[VX_SOURCE_ML]) {
-        out->voice_compared = g->compared;
-        out->score = g->score;
-        out->route = g->route;
-    }
+    out->voice_compared = g->compared;
+    out->score = g->score;
+    out->route = g->route;
     (void)pthread_mutex_unlock(&g->lock);
     out->voice_accepted = out->voice_compared && out->score.probability >= vx_voiceprints_threshold(g->runtime);
 }
 
-/* Everything between the two records. VX_OK: decided; VX_ERR_CLOSED: `out` is a state of its own. */
+/* Everything between the two records. VX_OK: decided; VX_ERR_CLOSED: `out` is a state of its own.
+ * ret_prior [out] what was believed before, with VX_OK */
 static vx_err judge(vx_runtime *r, const vx_attempt_request *request, gathering *g, int64_t now_ms,
-                    vx_attempt_outcome *out, vx_errinfo *info)
+                    vx_attempt_outcome *out, double *ret_prior, vx_errinfo *info)
 {
     vx_speaker speaker = {0};
     vx_memory memory;
@@ -440,8 +445,7 @@ static vx_err judge(vx_runtime *r, const vx_attempt_request *request, gathering 
     }
     out->starter = r->manifest.starter;
     out->may_unlock = out->verdict == VX_AUTHENTICATE && speaker.armed && (!out->starter || speaker.starter_accepted);
-    /* A lesson that cannot be written is said, and changes no verdict. */
-    out->learn_err = request->live ? learn(g, out, decide.prior) : VX_OK;
+    *ret_prior = decide.prior;
     return VX_OK;
 }
 
@@ -470,18 +474,24 @@ vx_err vx_attempt_run(vx_runtime *runtime, const vx_attempt_request *request, vx
 {
     const uint64_t start_ns = vx_now_ns();
     const int64_t now_ms = vx_wall_ms();
+    double prior = 0;
     vx_attempt_outcome out = {.verdict = VX_NO_EVIDENCE};
     gathering *g = gathering_create();
     if (!g)
         return VX_ERR_NOMEM;
-    (void)snprintf(out.speaker, sizeof out.speaker, "%s", request->speaker);
+    /* What is no name is not written down as one. */
+    if (vx_speaker_check_name(request->speaker, NULL) == VX_OK)
+        (void)snprintf(out.speaker, sizeof out.speaker, "%s", request->speaker);
     vx_err err = vx_attempt_begin(runtime->store, request->command, out.speaker, now_ms, &out.id, info);
     if (err == VX_OK)
-        err = judge(runtime, request, g, now_ms, &out, info);
+        err = judge(runtime, request, g, now_ms, &out, &prior, info);
     if (err == VX_OK || err == VX_ERR_CLOSED) {
         out.elapsed_ms = vx_ms_since(start_ns);
         err = record(runtime, &out, info);
     }
+    /* Only what is on record teaches; a lesson that cannot be written is said, and changes no verdict. */
+    if (err == VX_OK && request->live)
+        out.learn_err = learn(g, &out, prior);
     gathering_leave(g);
     if (err == VX_OK)
         *ret_outcome = out;

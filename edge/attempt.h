@@ -16,7 +16,8 @@
 typedef struct {
     const char *command;  /* "verify", "unlock": for the record */
     const char *speaker;  /* who it is said to be */
-    const float *samples; /* borrowed for the call: 16 kHz mono, full scale 1.0 */
+    const float *samples; /* borrowed for the call: 16 kHz mono, full scale 1.0; NULL: nothing could be heard */
+    const char *unheard;  /* why, with samples NULL */
     size_t n;
     double clipped_share;   /* of the source's samples, as the decoder counted; negative: count here */
     const char *microphone; /* "" when unknown */

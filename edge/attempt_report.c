@@ -6,6 +6,7 @@
 #include "edge/attempt.h"
 #include "edge/text.h"
 #include "shared/base/json.h"
+#include "shared/base/tame.h"
 
 /* null where nothing was compared: 0 would read as a match of 0 %. */
 static json_t *voice_json(const vx_attempt_outcome *o)
@@ -45,12 +46,21 @@ json_t *vx_attempt_json(const vx_attempt_outcome *o)
                      "elapsed_ms", o->elapsed_ms);
 }
 
+/* Sentences may hold names. */
+static void put_sentence(vx_text *text, const vx_attempt_outcome *o)
+{
+    char sentence[VX_SENTENCE_CAP];
+    (void)snprintf(sentence, sizeof sentence, "%s", o->sentence);
+    vx_tame(sentence);
+    vx_text_put(text, "%s: %s\n", vx_verdict_name(o->verdict), sentence);
+}
+
 vx_err vx_attempt_show(const vx_attempt_outcome *o, vx_buf *out)
 {
     vx_text text = {.out = out};
     /* The table of a decision ends with verdict and sentence. */
     if (!vx_verdict_is_decision(o->verdict))
-        vx_text_put(&text, "%s: %s\n", vx_verdict_name(o->verdict), o->sentence);
+        put_sentence(&text, o);
     if (o->voice_compared)
         vx_text_put(&text, "the voice is %s: probability %.1f %%, similarity %.3f\n",
                     o->voice_accepted ? "accepted" : "not accepted", 100 * o->score.probability, o->score.cosine);
@@ -63,7 +73,7 @@ vx_err vx_attempt_show(const vx_attempt_outcome *o, vx_buf *out)
     if (text.err == VX_OK)
         text.err = vx_decision_show(o->evidence, &o->decision, out);
     if (o->challenge_passed)
-        vx_text_put(&text, "%s: %s\n", vx_verdict_name(o->verdict), o->sentence);
+        put_sentence(&text, o);
     if (o->starter)
         vx_text_put(&text,
                     "\nThis is the starter model, whose error rate is many times that of a full one (voxlock status);"

@@ -6,7 +6,7 @@
 #include "shared/base/bytes.h"
 #include "shared/base/file.h"
 
-enum { PASSPHRASE = 0, MAX_PASSPHRASE = 1024 };
+enum { PASSPHRASE = 0, MAX_PASSPHRASE = 65536 };
 
 /* The first line of a file, so that the passphrase stands neither in the list of processes nor in a shell's history.
  * ret [out] zero-terminated; the caller wipes it */
@@ -15,10 +15,15 @@ static vx_err read_passphrase(const vx_cmd_call *call, vx_buf *ret, vx_errinfo *
     const char *path = call->values[PASSPHRASE] ? call->values[PASSPHRASE] : "-";
     vx_err err = vx_file_read(path, MAX_PASSPHRASE, ret, info);
     if (err == VX_OK)
-        err = vx_buf_append(ret, "", 1);
+        err = vx_buf_append(ret, "\n", 2);
     if (err != VX_OK)
         return err;
-    ret->data[strcspn((char *)ret->data, "\r\n")] = '\0';
+    uint8_t *end = memchr(ret->data, '\n', ret->len);
+    if (end > ret->data && end[-1] == '\r')
+        end--;
+    *end = '\0';
+    if (memchr(ret->data, '\0', ret->len) != end)
+        return vx_errinfo_set(info, VX_ERR_RANGE, "the passphrase holds a zero byte: choose one of text");
     return VX_OK;
 }
 

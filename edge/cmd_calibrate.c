@@ -24,6 +24,12 @@ static vx_err embed_stranger(vx_runtime *runtime, const char *path, vx_embedding
     return err;
 }
 
+/* Both measured on recordings that the fit had not seen; 1 is what a coin gives. */
+static bool is_better(const vx_calibrated *c)
+{
+    return c->fitted && c->cllr_after < 1 && c->cllr_after <= c->cllr_before;
+}
+
 static json_t *rate_json(const vx_error_rate *r)
 {
     return r->trials ? json_pack("{s:i, s:i, s:f, s:f, s:f}", "errors", r->errors, "trials", r->trials, "rate", r->rate,
@@ -57,9 +63,15 @@ static void show(const vx_calibrated *c, bool saved)
         puts("false accepts: cannot be stated without recordings of other people");
     if (c->fitted)
         printf("cost of the scores (Cllr): %.3f before, %.3f after; 1 is a coin's\n", c->cllr_before, c->cllr_after);
-    puts(saved       ? "The new calibration is in force."
-         : c->fitted ? "Nothing was changed (--dry-run)."
-                     : "Nothing was fitted: name recordings of other people, voxlock calibrate FILE...");
+    if (saved)
+        puts("The new calibration is in force.");
+    else if (!c->fitted)
+        puts("Nothing was fitted: name recordings of other people, voxlock calibrate FILE...");
+    else if (!is_better(c))
+        puts("Nothing was changed: the fit is no better than what is in force. Are the recordings of whom they should "
+             "be?");
+    else
+        puts("Nothing was changed (--dry-run).");
     puts("Trials that share a recording are not independent: the true intervals are wider.");
 }
 
@@ -78,7 +90,8 @@ static vx_err calibrate(const vx_cmd_call *call, vx_runtime *runtime, vx_calibra
         *ret_what = NULL;
         err = vx_calibrate(runtime, strangers, measures, n, ret, info);
     }
-    *ret_saved = err == VX_OK && ret->fitted && !(call->flags & FLAG_DRY);
+    /* Recordings under the wrong name would teach the opposite: then it says so, and nothing changes. */
+    *ret_saved = err == VX_OK && is_better(ret) && !(call->flags & FLAG_DRY);
     if (*ret_saved)
         err = vx_learned_save_calibration(runtime->store, &runtime->manifest.digest, &ret->calibration, info);
     if (err == VX_OK && *ret_saved)
@@ -99,27 +112,30 @@ static vx_err forget(vx_runtime *runtime, vx_errinfo *info)
 static int run(const vx_cmd_call *call)
 {
     vx_runtime runtime;
-    vx_calibrated made;
+    vx_calibrated made = {0};
     vx_errinfo info = {0};
     bool saved = false;
     const char *what = NULL;
+    const bool forgets = call->flags & FLAG_FORGET, json = call->flags & FLAG_JSON;
+    if (forgets && (call->flags & FLAG_DRY || call->n_operands > 0))
+        return vx_cmd_misused("--forget goes alone: it takes back what was fitted");
     vx_err err =
         vx_runtime_open(call->options, call->environment, VX_RUNTIME_STORE | VX_RUNTIME_MODEL, &runtime, &info);
     if (err != VX_OK)
         return vx_cmd_fail(NULL, err, &info);
+    err = forgets ? forget(&runtime, &info) : calibrate(call, &runtime, &made, &saved, &what, &info);
     int code = VX_EXIT_OK;
-    if (call->flags & FLAG_FORGET)
-        err = forget(&runtime, &info);
-    else
-        err = calibrate(call, &runtime, &made, &saved, &what, &info);
     if (err != VX_OK)
         code = vx_cmd_fail(what, err, &info);
-    else if (call->flags & FLAG_JSON && !(call->flags & FLAG_FORGET))
+    else if (forgets)
+        code = vx_cmd_print(json_pack("{s:{s:b}}", "calibration", "forgotten", 1), json);
+    else if (json)
         code = vx_cmd_print(document(&made, saved), true);
-    else if (!(call->flags & FLAG_FORGET))
+    else
         show(&made, saved);
     vx_runtime_close(&runtime);
-    return code;
+    const bool refused = err == VX_OK && made.fitted && !saved && !(call->flags & FLAG_DRY);
+    return code == VX_EXIT_OK && refused ? VX_EXIT_FAILED : code;
 }
 
 const vx_cmd vx_cmd_calibrate = {

@@ -18,13 +18,13 @@ static vx_err print_json(const char *path, vx_err result, const vx_errinfo *info
     if (result == VX_OK) {
         char model[VX_DIGEST_TEXT];
         vx_model_digest_text(&embedding->model, model);
-        root = json_pack("{s:s, s:o, s:s, s:f, s:i, s:f, s:f}", "file", path, "embedding",
+        root = json_pack("{s:o, s:o, s:s, s:f, s:i, s:f, s:f}", "file", vx_json_shown(path), "embedding",
                          vx_json_from_floats(embedding->values, (size_t)embedding->dim), "model", model, "seconds",
                          audio->seconds, "sample_rate", audio->source_rate, "level_dbfs", audio->level_dbfs,
                          "clipped_share", audio->clipped_share);
     } else {
-        root = json_pack("{s:s, s:s, s:s}", "file", path, "code", vx_err_code(result), "error",
-                         vx_errinfo_text(info, result));
+        root = json_pack("{s:o, s:s, s:o}", "file", vx_json_shown(path), "code", vx_err_code(result), "error",
+                         vx_json_shown(vx_errinfo_text(info, result)));
     }
     vx_err err = root ? vx_json_write(root, &line) : VX_ERR_NOMEM;
     if (err == VX_OK)

@@ -53,7 +53,7 @@ static vx_err read_all(const vx_cmd_call *call, recordings *r, const char **ret_
     return VX_OK;
 }
 
-static json_t *answer(const char *name, const recordings *r, int kept, bool armed, const vx_manifest *manifest)
+static json_t *list_of(const recordings *r)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < r->n; i++) {
@@ -67,8 +67,13 @@ static json_t *answer(const char *name, const recordings *r, int kept, bool arme
             return NULL;
         }
     }
+    return list;
+}
+
+static json_t *answer(const char *name, const recordings *r, int kept, bool armed, const vx_manifest *manifest)
+{
     return json_pack("{s:{s:s, s:i, s:b, s:s, s:s}, s:o}", "profile", "name", name, "recordings_kept", kept, "armed",
-                     armed, "model", manifest->name, "accuracy", manifest->accuracy, "recordings", list);
+                     armed, "model", manifest->name, "accuracy", manifest->accuracy, "recordings", list_of(r));
 }
 
 /* May an AUTHENTICATE for this profile unlock? The starter's error rate is no lock's, so its owner must say so. */
@@ -116,6 +121,9 @@ static int run(const vx_cmd_call *call)
         err = vx_enrol(&runtime, call->operands[0], r->clips, r->n, &options, r->results, &kept, &info);
     }
     const vx_err arm_err = err == VX_OK ? arm(call, &runtime, &info) : VX_OK;
+    if (err != VX_OK && r && r->n > 0 && call->flags & FLAG_JSON)
+        (void)vx_cmd_print(json_pack("{s:n, s:s, s:o}", "profile", "code", vx_err_code(err), "recordings", list_of(r)),
+                           true);
     if (err == VX_OK)
         code = vx_cmd_print(answer(call->operands[0], r, kept, call->flags & FLAG_ARM && !arm_err, &runtime.manifest),
                             call->flags & FLAG_JSON);

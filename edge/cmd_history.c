@@ -9,7 +9,7 @@
 #include "shared/base/json.h"
 
 enum { FLAG_JSON = 1 << 0, LAST = 1, SPEAKER = 2 };
-/* A record holds 8 KiB of text at most, of small values. */
+/* What a record of attempts.h can hold is of small values. */
 static const vx_json_limits LIMITS = {8, 1024};
 static const int64_t USUALLY = 20;
 
@@ -38,8 +38,8 @@ static json_t *detail_of(const vx_attempt_record *record)
 static vx_err add_row(void *arg, const vx_attempt_record *r)
 {
     listing *l = arg;
-    json_t *row = json_pack("{s:I, s:o, s:s, s:s, s:s, s:o}", "id", (json_int_t)r->id, "begun", time_of(r->begun_ms),
-                            "command", r->command, "speaker", r->speaker, "verdict",
+    json_t *row = json_pack("{s:I, s:o, s:s, s:o, s:s, s:o}", "id", (json_int_t)r->id, "begun", time_of(r->begun_ms),
+                            "command", r->command, "speaker", vx_json_shown(r->speaker), "verdict",
                             r->ended_ms ? vx_verdict_name(r->verdict) : "UNFINISHED", "probability",
                             r->has_probability ? json_real(r->probability) : json_null());
     if (row && l->whole &&

@@ -29,12 +29,17 @@ static int run(const vx_cmd_call *call)
         return vx_cmd_fail(NULL, err, &info);
     what = call->operands[1];
     err = vx_cmd_read_audio(what, &audio, &info);
-    if (err == VX_OK) {
+    /* A recording that cannot be used is an attempt like another; a file that is not there is none. */
+    if (err == VX_OK || vx_exit_code(err) == VX_EXIT_AUDIO) {
+        char unheard[VX_ERRINFO_LINE];
+        vx_errinfo_line(&info, err, unheard, sizeof unheard);
+        info = (vx_errinfo){0};
         what = NULL;
         const vx_attempt_request request = {.command = "verify",
                                             .speaker = call->operands[0],
                                             .samples = audio.samples,
                                             .n = audio.n,
+                                            .unheard = unheard,
                                             .clipped_share = audio.clipped_share,
                                             .microphone = call->values[MICROPHONE] ? call->values[MICROPHONE] : ""};
         err = vx_attempt_run(&runtime, &request, &outcome, &info);

@@ -38,7 +38,8 @@ enum { VX_ENROL_MAX_CLIPS = 50, VX_ENROL_MIN_CLIPS = 3 /* for a new profile */ }
 /* Measures, embeds, compares, and stores what is good, all or nothing. A new profile wants VX_ENROL_MIN_CLIPS good ones.
  * ret_results [out] [n], also on failure
  * Errors  ARG (n), those of vx_quality_judge (the first one, where too few are good), ENROL_VOICE (a second voice; text
- *         names the recording), ENROL_TAKEN (text names the profile), UNCALIBRATED, those of model, cloud and store */
+ *         names the recording), ENROL_TAKEN (text names the profile), EXISTS (too few are
+ *         left without copies), UNCALIBRATED, those of model, cloud and store */
 VX_MUST_CHECK vx_err vx_enrol(vx_runtime *runtime, const char *name, const vx_enrol_clip *clips, size_t n,
                               const vx_enrol_options *options, vx_enrol_result *ret_results, int *ret_kept,
                               vx_errinfo *info);

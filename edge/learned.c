@@ -104,11 +104,14 @@ vx_err vx_learned_prior(vx_store *store, int64_t speaker, double unlearned, doub
     name_of("prior", speaker, name);
     vx_err err = get_json(store, name, &root, NULL);
     if (err == VX_OK)
-        err = vx_json_real(root, "prior", true, VX_PRIOR_LEAST, VX_PRIOR_MOST, &prior, info);
+        err = vx_json_real(root, "prior", true, VX_PRIOR_LEAST, VX_PRIOR_MOST, &prior, NULL);
     json_decref(root);
-    if (err == VX_OK || err == VX_ERR_NOT_FOUND)
+    if (err == VX_OK || err == VX_ERR_NOT_FOUND) {
         *ret = prior;
-    return err == VX_ERR_NOT_FOUND ? VX_OK : vx_errinfo_set(info, err, "the prior of this profile cannot be read");
+        return VX_OK;
+    }
+    return vx_errinfo_set(info, err == VX_ERR_JSON_FIELD ? VX_ERR_STORE_CORRUPT : err,
+                          "the prior of this profile cannot be read");
 }
 
 vx_err vx_learned_save_prior(vx_store *store, int64_t speaker, double prior, vx_errinfo *info)

@@ -80,6 +80,10 @@ vx_err vx_voiceprints_compare(const vx_runtime *runtime, const vx_voiceprints *v
     vx_score score;
     const vx_template enrolled = {voiceprints->embeddings, voiceprints->speech_s, voiceprints->n};
     const vx_score_conditions conditions = {quality->speech_s, quality->snr_db};
+    if (runtime->own_calibration_err != VX_OK)
+        return vx_errinfo_set(
+            info, runtime->own_calibration_err,
+            "the calibration in the store cannot be read: run voxlock calibrate again, or with --forget");
     vx_err err = vx_score_compare(&runtime->manifest, &runtime->cohort, vx_runtime_calibration(runtime), &enrolled,
                                   utterance, &conditions, &score);
     if (err == VX_OK && !score.calibrated)

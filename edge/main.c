@@ -90,8 +90,11 @@ static int run(const vx_cmd *cmd, int argc, char **argv, vx_cmd_call *call)
     } else {
         vx_mute_stderr_stream();
         code = cmd->run(call);
-        if (fflush(stdout) != 0 && code == VX_EXIT_OK)
-            code = vx_cmd_fail("standard output", VX_ERR_IO, NULL);
+        /* A verdict keeps its code: it was reached, and is on record. */
+        if (fflush(stdout) != 0) {
+            const int lost = vx_cmd_fail("standard output", VX_ERR_IO, NULL);
+            code = code == VX_EXIT_OK ? lost : code;
+        }
     }
     vx_options_destroy(options);
     free(operands);

@@ -100,18 +100,14 @@ static vx_err open_model(vx_runtime *r, vx_errinfo *info)
     return err == VX_OK ? vx_pool_create(WORKERS, WAITING, &r->pool) : err;
 }
 
-/* A calibration that does not open is an error, not a reason to judge by another one. */
-static vx_err read_own_calibration(vx_runtime *r, vx_errinfo *info)
+/* A calibration that cannot be read is no reason to judge by another one: nothing is compared until it is made anew. */
+static void read_own_calibration(vx_runtime *r)
 {
-    vx_errinfo said = {0};
     if (r->model_err != VX_OK)
-        return VX_OK;
-    vx_err err = vx_learned_calibration(r->store, &r->manifest.digest, &r->own_calibration, &said);
+        return;
+    const vx_err err = vx_learned_calibration(r->store, &r->manifest.digest, &r->own_calibration, NULL);
     r->has_own_calibration = err == VX_OK;
-    if (err == VX_OK || err == VX_ERR_NOT_FOUND)
-        return VX_OK;
-    return vx_errinfo_set(info, err, "the calibration in the store cannot be read (%s): run voxlock calibrate again",
-                          vx_errinfo_text(&said, err));
+    r->own_calibration_err = err == VX_ERR_NOT_FOUND ? VX_OK : err;
 }
 
 const vx_calibration *vx_runtime_calibration(const vx_runtime *runtime)
@@ -146,7 +142,7 @@ static vx_err open_all(vx_runtime *r, char *const *environment, unsigned needs, 
                                         .busy_ms = VX_STORE_BUSY_MS};
         err = vx_store_open(&store, &r->store, info);
         if (err == VX_OK && needs & VX_RUNTIME_MODEL)
-            err = read_own_calibration(r, info);
+            read_own_calibration(r);
     }
     return err;
 }

@@ -32,6 +32,7 @@ typedef struct {
     vx_cohort cohort;
     vx_calibration own_calibration; /* voxlock calibrate's, of this model */
     bool has_own_calibration;
+    vx_err own_calibration_err; /* there is one, and it cannot be read */
 
     vx_store *store;
     vx_keeper *keeper;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shared/base/tame.h"
+
 enum { CELL_CAP = 1024, MAX_COLUMNS = 12 };
 
 /* Columns on a terminal: characters, not bytes. */
@@ -15,25 +17,13 @@ static size_t width_of(const char *text)
     return n;
 }
 
-/* Names of files and settings come from elsewhere, and a control character in one could rewrite the screen: those of
- * ASCII, and U+0080 to U+009F, which are 0xc2 and a byte. */
-static void tame(char *text)
-{
-    for (unsigned char *c = (unsigned char *)text; *c; c++) {
-        if (*c < 0x20 || *c == 0x7f)
-            *c = '?';
-        else if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
-            c[0] = c[1] = '?';
-    }
-}
-
 static void label(const char *key, char ret_cell[CELL_CAP])
 {
     snprintf(ret_cell, CELL_CAP, "%s", key);
     for (char *c = ret_cell; *c; c++)
         if (*c == '_')
             *c = ' ';
-    tame(ret_cell);
+    vx_tame(ret_cell);
 }
 
 static void cell(const json_t *value, char ret_cell[CELL_CAP])
@@ -48,7 +38,7 @@ static void cell(const json_t *value, char ret_cell[CELL_CAP])
         snprintf(ret_cell, CELL_CAP, "%s", json_is_true(value) ? "yes" : "no");
     else
         snprintf(ret_cell, CELL_CAP, "-");
-    tame(ret_cell);
+    vx_tame(ret_cell);
 }
 
 /* A cell and what fills its column; the last of a line is not filled. */

@@ -8,6 +8,7 @@
 
 #include "edge/decide/decide_private.h"
 #include "shared/base/json.h"
+#include "shared/base/tame.h"
 
 /* ---- the sentence ----------------------------------------------------------------------------------------------- */
 
@@ -153,25 +154,13 @@ static const char *number(bool is_one, double value, char ret_text[NUMBER_CAP])
     return ret_text;
 }
 
-/* Reasons name microphones and networks, which name themselves: a control character could rewrite the screen. Those of
- * ASCII, and U+0080 to U+009F, which are 0xc2 and a byte. */
-static void tame(const char *text, char ret_text[VX_REASON_CAP])
-{
-    (void)snprintf(ret_text, VX_REASON_CAP, "%s", text);
-    for (unsigned char *c = (unsigned char *)ret_text; *c; c++) {
-        if (*c < 0x20 || *c == 0x7f)
-            *c = '?';
-        else if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
-            c[0] = c[1] = '?';
-    }
-}
-
 static vx_err show_source(vx_source source, const vx_evidence *evidence, const vx_decision *d, vx_buf *out)
 {
     char measured[NUMBER_CAP], used[NUMBER_CAP], weight[NUMBER_CAP], reason[VX_REASON_CAP];
     const vx_evidence_status status = vx_decide_status(evidence);
     const bool enters = d->used[source] > 0;
-    tame(evidence->reason, reason);
+    (void)snprintf(reason, sizeof reason, "%s", evidence->reason);
+    vx_tame(reason);
     return vx_buf_printf(out, "  %-8s  %-12s  %8s  %4s  %6s  %s\n", vx_source_name(source),
                          vx_evidence_status_name(status),
                          number(status == VX_EVIDENCE_VALID, evidence->confidence, measured),

@@ -112,7 +112,14 @@ static void what_was_not_compared_is_no_match_of_zero(void **state)
     assert_true(json_is_null(json_object_get(root, "voice")) && json_is_null(json_object_get(root, "decision")));
     json_decref(root);
     says(CLI_BAD_FILE, "", "gone.wav", CLI_ARGS("verify", "anna", "gone.wav"));
-    says(CLI_BAD_AUDIO, "", "README", CLI_ARGS("verify", "anna", AUDIO "README.md"));
+    /* A recording that cannot be used is an attempt, and on record; so is one on somebody whose name is no name. */
+    says(CLI_UNDECIDED, "NO_AUDIO", "", CLI_ARGS("verify", "anna", AUDIO "README.md"));
+    says(CLI_UNDECIDED, "NOT_ENROLLED", "", CLI_ARGS("verify", "\xff\xfe\x1b[2J", AUDIO "reader1_d.flac"));
+    root = json_of(CLI_OK, CLI_ARGS("history", "--json"));
+    assert_int_equal(json_array_size(json_object_get(root, "attempts")), 3);
+    json_decref(root);
+    says(CLI_OK, "NO_AUDIO", "", CLI_ARGS("history"));
+    says(CLI_BAD_FILE, "(not UTF-8)", "", CLI_ARGS("embed", "--json", "\xff.flac", AUDIO "reader1_d.flac"));
     says(CLI_USAGE, "", "usage", CLI_ARGS("verify", "anna"));
 }
 
@@ -161,7 +168,24 @@ static void calibration_states_only_what_it_knows(void **state)
     assert_true(json_is_true(json_object_get(json_object_get(root, "calibration"), "saved")));
     json_decref(root);
     says(CLI_CHALLENGE, "the voice is accepted", "", CLI_ARGS("verify", "anna", AUDIO "reader1_d.flac"));
-    says(CLI_OK, "", "", CLI_ARGS("calibrate", "--forget"));
+    says(CLI_USAGE, "", "goes alone", CLI_ARGS("calibrate", "--forget", "--dry-run"));
+    says(CLI_OK, "forgotten", "", CLI_ARGS("calibrate", "--forget"));
+    /* Her own recordings under the name of strangers would teach the opposite. */
+    says(CLI_FAILED, "no better", "",
+         CLI_ARGS("calibrate", AUDIO "reader1_a.flac", AUDIO "reader1_b.flac", AUDIO "reader1_d.flac"));
+}
+
+/* What was measured is told also when nothing is enrolled. */
+static void a_refused_enrolment_says_what_it_measured(void **state)
+{
+    (void)state;
+    json_t *root = json_of(CLI_BAD_AUDIO, CLI_ARGS("enroll", "bob", AUDIO "reader4_a.flac", AUDIO "reader4_b.flac",
+                                                   AUDIO "reader1_a.flac", "--json"));
+    assert_string_equal(text_at(root, NULL, "code"), "another_voice");
+    assert_int_equal(json_array_size(json_object_get(root, "recordings")), 3);
+    assert_true(json_is_null(json_object_get(root, "profile")));
+    json_decref(root);
+    says(CLI_UNDECIDED, "", "", CLI_ARGS("profiles", "show", "bob"));
 }
 
 /* ---- files ---------------------------------------------------------------------------------------------------------- */
@@ -185,12 +209,15 @@ static void a_backup_comes_back_on_another_computer(void **state)
 {
     (void)state;
     enrol_anna();
-    char backup[128], passphrase[128], wrong[128];
+    char backup[128], passphrase[128], wrong[128], zero[128];
     scratch_path(&home, "backup", backup, sizeof backup);
     scratch_path(&home, "passphrase", passphrase, sizeof passphrase);
     scratch_path(&home, "wrong", wrong, sizeof wrong);
     scratch_write(&home, "passphrase", "correct horse battery\n", 22);
+    scratch_write(&home, "zero", "correct\0horse battery\n", 23);
     scratch_write(&home, "wrong", "correct horse batterz\n", 22);
+    says(CLI_FAILED, "", "zero byte",
+         CLI_ARGS("backup", backup, "--passphrase-file", scratch_path(&home, "zero", zero, sizeof zero)));
     says(CLI_OK, "", "", CLI_ARGS("backup", backup, "--passphrase-file", passphrase));
     assert_int_equal(scratch_mode(&home, "backup"), 0600);
     says(CLI_FAILED, "", "backup", CLI_ARGS("backup", backup, "--passphrase-file", passphrase)); /* never over a file */
@@ -262,6 +289,7 @@ int main(void)
         WITH_HOME(what_was_not_compared_is_no_match_of_zero),
         WITH_HOME(profiles_are_listed_renamed_armed_and_removed),
         WITH_HOME(calibration_states_only_what_it_knows),
+        WITH_HOME(a_refused_enrolment_says_what_it_measured),
         WITH_HOME(the_store_is_its_owners_alone),
         WITH_HOME(a_backup_comes_back_on_another_computer),
         WITH_HOME(profiles_move_to_another_model),

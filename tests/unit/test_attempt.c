@@ -134,6 +134,38 @@ static void a_late_source_is_unavailable(void **state)
     desk_close(&d); /* waits for the late one */
 }
 
+/* A voice that came too late entered no verdict, so it may neither answer a challenge nor show as accepted: or a slow
+ * computer would open to a replay that an anomaly rule would have caught. */
+static void a_late_voice_answers_nothing(void **state)
+{
+    (void)state;
+    static const double physics[] = {0.28, 0.31, 0.36, 0.9};
+    desk d;
+    vx_audio owner = clip_audio(OWNER);
+    desk_open(&d, NULL, NULL);
+    enrol_reader1(&d, "anna");
+    assert_int_equal(vx_store_arm(d.runtime.store, "anna", true, true, NULL), VX_OK);
+    d.delay_ms = 400; /* long enough for the voice to be there when physics are */
+    for (size_t i = 0; i < sizeof physics / sizeof *physics; i++) {
+        vx_attempt_outcome out;
+        const vx_attempt_request request = {.command = "unlock",
+                                            .speaker = "anna",
+                                            .samples = owner.samples,
+                                            .n = owner.n,
+                                            .clipped_share = -1,
+                                            .answered = true};
+        d.physics.confidence = physics[i];
+        d.runtime.timeouts[VX_SOURCE_ML] = (vx_timeouts){.base_ms = 0.01, .floor_ms = 0.01};
+        d.runtime.timeouts[VX_SOURCE_PHYSICS] = (vx_timeouts){.base_ms = 60000, .floor_ms = 60000};
+        assert_int_equal(vx_attempt_run(&d.runtime, &request, &out, NULL), VX_OK);
+        assert_int_equal(out.evidence[VX_SOURCE_ML].status, VX_EVIDENCE_UNAVAILABLE);
+        assert_false(out.voice_compared || out.voice_accepted || out.challenge_passed || out.may_unlock);
+        assert_int_not_equal(out.verdict, VX_AUTHENTICATE);
+    }
+    vx_audio_done(&owner);
+    desk_close(&d);
+}
+
 /* Weights that do not load are no voice of 0 %. */
 static void without_a_model_the_voice_is_unavailable(void **state)
 {
@@ -172,6 +204,13 @@ static void nothing_compared_is_a_state_of_its_own(void **state)
     float silence[16000] = {0};
     desk_open(&d, NULL, NULL);
     assert_int_equal(attempt(&d, OWNER).verdict, VX_NOT_ENROLLED);
+    /* What is no name is recorded as an attempt on nobody. */
+    vx_attempt_outcome nobody;
+    const vx_attempt_request unnamed = {
+        .command = "verify", .speaker = "\xff\n", .unheard = "nothing", .clipped_share = -1};
+    assert_int_equal(vx_attempt_run(&d.runtime, &unnamed, &nobody, NULL), VX_OK);
+    assert_int_equal(nobody.verdict, VX_NOT_ENROLLED);
+    assert_string_equal(last_record(&d).speaker, "");
     enrol_reader1(&d, "anna");
     vx_attempt_outcome out = attempt_with(&d, silence, 16000, false);
     assert_int_equal(out.verdict, VX_NO_AUDIO);
@@ -377,6 +416,7 @@ int main(void)
         cmocka_unit_test(the_owner_is_let_in_and_a_stranger_is_not),
         cmocka_unit_test(physics_bound_the_verdict),
         cmocka_unit_test(a_late_source_is_unavailable),
+        cmocka_unit_test(a_late_voice_answers_nothing),
         cmocka_unit_test(without_a_model_the_voice_is_unavailable),
         cmocka_unit_test(nothing_compared_is_a_state_of_its_own),
         cmocka_unit_test(rejections_make_the_next_one_wait),

@@ -64,6 +64,11 @@ static void refusals_leave_nothing_behind(void **state)
          {"reader3_a.flac", "reader1_a.flac", "reader1_b.flac", "reader1_c.flac"},
          VX_ERR_ENROL_VOICE,
          "reader3_a"},
+        /* Two recordings of a stranger must not vouch for each other. */
+        {"anna",
+         {"reader1_a.flac", "reader1_b.flac", "reader3_a.flac", "reader3_b.flac"},
+         VX_ERR_ENROL_VOICE,
+         "not hold"},
         {"bad\nname", {"reader1_a.flac", "reader1_b.flac", "reader1_c.flac"}, VX_ERR_RANGE, ""},
         {"anna", {"reader1_a.flac", "reader1_a.wav", "reader1_b.flac"}, VX_ERR_EXISTS, "already"},
     };
@@ -89,6 +94,8 @@ static void a_profile_keeps_to_its_voice(void **state)
     assert_int_equal(desk_enrol(&d, "anna", FILES("reader1_a.flac", "reader1_b.flac", "reader1_c.flac"), NULL, NULL),
                      VX_OK);
     assert_int_equal(desk_enrol(&d, "anna", FILES("reader3_a.flac"), NULL, &info), VX_ERR_ENROL_VOICE);
+    assert_int_equal(desk_enrol(&d, "anna", FILES("reader3_a.flac", "reader3_b.flac"), NULL, NULL), VX_ERR_ENROL_VOICE);
+    assert_int_equal(desk_enrol(&d, "anna", FILES("reader4_a.flac", "reader4_b.flac"), NULL, NULL), VX_ERR_ENROL_VOICE);
     assert_int_equal(kept_of(&d, "anna"), 3);
 
     /* The same voice under another name would open the first one's lock too. */
