@@ -31,8 +31,7 @@ vx_keyring_kind vx_keyring_kind_of(const char *setting)
     return strcmp(setting, "file") == 0 ? VX_KEYRING_FILE : VX_KEYRING_AUTO;
 }
 
-/* The keyring of this computer. A file needs none, and loads no library for it. */
-static vx_keyring_system find_system(vx_keyring_kind kind)
+vx_keyring_system vx_keyring_system_of(vx_keyring_kind kind)
 {
     vx_keyring_system system = {.wait_ms = VX_KEYRING_WAIT_MS};
     if (kind == VX_KEYRING_FILE)
@@ -78,7 +77,7 @@ static vx_err ask(errand *e, vx_keyring_verb verb, char secret[VX_KEYRING_SECRET
         return e->refused;
     vx_err err = VX_ERR_UNSUPPORTED;
     if (e->system->backend)
-        err = vx_keyring_call(e->system->backend, verb, e->key_id, e->due_ns, secret, e->why);
+        err = vx_keyring_call(e->system->backend, verb, e->key_id, e->due_ns, secret, VX_KEYRING_SECRET_CAP, e->why);
     else
         memcpy(e->why, e->system->why, sizeof e->why);
     if (err != VX_OK && err != VX_ERR_NOT_FOUND)
@@ -233,18 +232,18 @@ vx_err vx_keyring_forget_in(const vx_keyring_system *system, vx_keyring_kind kin
 vx_err vx_keyring_get(vx_keyring_kind kind, const char *key_id, const char *folder, bool make, vx_store_key *ret_key,
                       vx_errinfo *info)
 {
-    vx_keyring_system system = find_system(kind);
+    vx_keyring_system system = vx_keyring_system_of(kind);
     return vx_keyring_get_in(&system, kind, key_id, folder, make, ret_key, info);
 }
 
 vx_err vx_keyring_put(vx_keyring_kind kind, const char *key_id, const char *folder, vx_store_key *key, vx_errinfo *info)
 {
-    vx_keyring_system system = find_system(kind);
+    vx_keyring_system system = vx_keyring_system_of(kind);
     return vx_keyring_put_in(&system, kind, key_id, folder, key, info);
 }
 
 vx_err vx_keyring_forget(vx_keyring_kind kind, const char *key_id, const char *folder, vx_errinfo *info)
 {
-    vx_keyring_system system = find_system(kind);
+    vx_keyring_system system = vx_keyring_system_of(kind);
     return vx_keyring_forget_in(&system, kind, key_id, folder, info);
 }

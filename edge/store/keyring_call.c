@@ -19,7 +19,7 @@ typedef struct {
     const vx_keyring_backend *backend;
     vx_keyring_verb verb;
     char key_id[VX_KEY_ID_CAP];
-    char secret[VX_KEYRING_SECRET_CAP]; /* the thread's alone until done */
+    char secret[VX_KEYRING_TEXT_CAP]; /* the thread's alone until done */
     char why[VX_KEYRING_WHY_CAP];
     vx_err err;
 
@@ -83,7 +83,7 @@ static bool await(question *q, uint64_t due_ns)
 }
 
 vx_err vx_keyring_call(const vx_keyring_backend *backend, vx_keyring_verb verb, const char *key_id, uint64_t due_ns,
-                       char secret[VX_KEYRING_SECRET_CAP], char ret_why[VX_KEYRING_WHY_CAP])
+                       char *secret, size_t cap, char ret_why[VX_KEYRING_WHY_CAP])
 {
     question *q = calloc(1, sizeof *q);
     if (!q)
@@ -97,7 +97,7 @@ vx_err vx_keyring_call(const vx_keyring_backend *backend, vx_keyring_verb verb, 
     q->verb = verb;
     snprintf(q->key_id, sizeof q->key_id, "%s", key_id);
     if (verb == VX_KEYRING_PUT)
-        memcpy(q->secret, secret, sizeof q->secret);
+        snprintf(q->secret, sizeof q->secret, "%s", secret);
 
     if (start_thread(q) != 0) {
         question_free(q);
@@ -109,7 +109,7 @@ vx_err vx_keyring_call(const vx_keyring_backend *backend, vx_keyring_verb verb, 
     }
     vx_err err = q->err;
     if (err == VX_OK && verb == VX_KEYRING_GET)
-        memcpy(secret, q->secret, sizeof q->secret);
+        snprintf(secret, cap, "%s", strlen(q->secret) < cap ? q->secret : "");
     if (err != VX_OK)
         memcpy(ret_why, q->why, sizeof q->why);
     question_free(q);

@@ -14,7 +14,6 @@
 #include <string.h>
 
 #define SERVICE CFSTR("voxlock")
-#define LABEL   CFSTR("voxlock: key of the voice profiles")
 
 /* Matches the entry of a store; NULL when memory is out. */
 static CFMutableDictionaryRef query_of(const char *key_id)
@@ -42,9 +41,14 @@ static vx_err told(OSStatus status, char *ret_why)
     case errSecSuccess: return VX_OK;
     case errSecItemNotFound: return VX_ERR_NOT_FOUND;
     case errSecAllocate: return VX_ERR_NOMEM;
+    /* A window would be needed, and is not wanted: the keychain is locked, or another build of this program made the entry. */
     case errSecInteractionNotAllowed:
+        snprintf(ret_why, VX_KEYRING_WHY_CAP,
+                 "it wants to ask you first (-25308): unlock the login keychain in Keychain Access, and keep the entry "
+                 "anew if voxlock was rebuilt");
+        return VX_ERR_STORE_KEY;
     case errSecAuthFailed:
-        snprintf(ret_why, VX_KEYRING_WHY_CAP, "it is locked, or does not let this program in: open Keychain Access");
+        snprintf(ret_why, VX_KEYRING_WHY_CAP, "it does not let this program in: open Keychain Access");
         return VX_ERR_STORE_KEY;
     case errSecNoSuchKeychain:
     case errSecNoDefaultKeychain:
@@ -68,9 +72,9 @@ static vx_err get(const char *key_id, char *ret_secret, char *ret_why)
     if (err == VX_OK) {
         CFDataRef data = (CFDataRef)found;
         CFIndex n = CFDataGetLength(data);
-        /* Of another length: left empty, and keyring.c says that it is no key. */
-        if (n == VX_KEYRING_SECRET_CAP - 1)
-            memcpy(ret_secret, CFDataGetBytePtr(data), (size_t)n);
+        const size_t kept = n > 0 && n < VX_KEYRING_TEXT_CAP ? (size_t)n : 0;
+        memcpy(ret_secret, CFDataGetBytePtr(data), kept);
+        ret_secret[kept] = '\0';
         CFRelease(found);
     }
     return err;
@@ -88,12 +92,13 @@ static vx_err drop(const char *key_id, char *ret_why)
 
 static vx_err put(const char *key_id, const char *secret, char *ret_why)
 {
-    CFDataRef data = CFDataCreate(NULL, (const UInt8 *)secret, VX_KEYRING_SECRET_CAP - 1);
+    CFDataRef data = CFDataCreate(NULL, (const UInt8 *)secret, (CFIndex)strlen(secret));
+    CFStringRef label = CFStringCreateWithCString(NULL, vx_keyring_label(key_id), kCFStringEncodingUTF8);
     CFMutableDictionaryRef item = query_of(key_id);
     vx_err err = VX_ERR_NOMEM;
-    if (!data || !item)
+    if (!data || !label || !item)
         goto out;
-    CFDictionarySetValue(item, kSecAttrLabel, LABEL);
+    CFDictionarySetValue(item, kSecAttrLabel, label);
     CFDictionarySetValue(item, kSecValueData, data);
     OSStatus status = SecItemAdd(item, NULL);
     if (status == errSecDuplicateItem) {
@@ -106,6 +111,8 @@ static vx_err put(const char *key_id, const char *secret, char *ret_why)
 out:
     if (item)
         CFRelease(item);
+    if (label)
+        CFRelease(label);
     if (data)
         CFRelease(data);
     return err;

@@ -2,14 +2,21 @@
 #ifndef VX_EDGE_STORE_KEYRING_PRIVATE_H
 #define VX_EDGE_STORE_KEYRING_PRIVATE_H
 
+#include <string.h>
+
 #include "edge/store/keyring.h"
+#include "shared/base/bytes.h"
 
 enum {
-    VX_KEYRING_ABI = 1,
+    VX_KEYRING_ABI = 2,
     VX_KEYRING_WAIT_MS = 5000,                    /* for all that one call of keyring.h asks of a keyring */
     VX_KEYRING_SECRET_CAP = 2 * VX_KEY_BYTES + 1, /* the key as hex, zero-terminated: keyrings show secrets as text */
+    VX_KEYRING_TEXT_CAP = 1025,                   /* any secret, zero-terminated */
     VX_KEYRING_WHY_CAP = 160,
 };
+
+/* The entry that is no store's key but the login password (password.h). */
+#define VX_KEYRING_PASSWORD_ID "login password"
 
 /* A keyring. Every function may block for as long as it likes, and must open no window. ret_why [out] on failure, one
  * clause for the owner.
@@ -17,8 +24,8 @@ enum {
 typedef struct {
     int abi;
     const char *name; /* "Secret Service" */
-    vx_err (*get)(const char *key_id, char *ret_secret /*[VX_KEYRING_SECRET_CAP]*/,
-                  char *ret_why);                                         /* wiped by caller */
+    /* ret_secret [out] wiped by the caller; empty when what is kept does not fit */
+    vx_err (*get)(const char *key_id, char *ret_secret /*[VX_KEYRING_TEXT_CAP]*/, char *ret_why);
     vx_err (*put)(const char *key_id, const char *secret, char *ret_why); /* in place of one that is there */
     vx_err (*drop)(const char *key_id, char *ret_why);
 } vx_keyring_backend;
@@ -32,12 +39,21 @@ const vx_keyring_backend *vx_keyring_keychain(void);
     extern const vx_keyring_backend vx_keyring_plugin_table __attribute__((visibility("default")));                    \
     const vx_keyring_backend vx_keyring_plugin_table
 
+/* What a keyring's window shows beside an entry. */
+static inline const char *vx_keyring_label(const char *key_id)
+{
+    return strcmp(key_id, VX_KEYRING_PASSWORD_ID) == 0 ? "voxlock: login password"
+                                                       : "voxlock: key of the voice profiles";
+}
+
 /* The keyring to ask, for tests one that misbehaves. */
 typedef struct {
     const vx_keyring_backend *backend; /* NULL: none */
     int wait_ms;
     char why[VX_KEYRING_WHY_CAP]; /* there is none */
 } vx_keyring_system;
+/* The keyring of this computer. A file needs none, and loads no library for it. */
+vx_keyring_system vx_keyring_system_of(vx_keyring_kind kind);
 
 VX_MUST_CHECK vx_err vx_keyring_get_in(const vx_keyring_system *system, vx_keyring_kind kind, const char *key_id,
                                        const char *folder, bool make, vx_store_key *ret_key, vx_errinfo *info);
@@ -51,11 +67,16 @@ VX_MUST_CHECK vx_err vx_keyring_forget_in(const vx_keyring_system *system, vx_ke
 typedef enum { VX_KEYRING_GET, VX_KEYRING_PUT, VX_KEYRING_DROP } vx_keyring_verb;
 /* Asks on a thread of its own until due_ns (vx_now_ns); a keyring that is still silent then is left to itself, and what it
  * says later is wiped unread.
- * secret  [in] of PUT, [out] of GET
+ * secret  [in] of PUT, [out] of GET: cap bytes, at most VX_KEYRING_TEXT_CAP; "" when what is kept does not fit
  * Errors  those of the backend, DEADLINE (ret_why says so), NOMEM */
 VX_MUST_CHECK vx_err vx_keyring_call(const vx_keyring_backend *backend, vx_keyring_verb verb, const char *key_id,
-                                     uint64_t due_ns, char secret[VX_KEYRING_SECRET_CAP],
-                                     char ret_why[VX_KEYRING_WHY_CAP]);
+                                     uint64_t due_ns, char *secret, size_t cap, char ret_why[VX_KEYRING_WHY_CAP]);
+
+/* ---- the login password (password.c), in a keyring that a test chooses ----------------------------------------------- */
+
+VX_MUST_CHECK vx_err vx_password_put_in(const vx_keyring_system *system, const char *password, vx_errinfo *info);
+VX_MUST_CHECK vx_err vx_password_get_in(const vx_keyring_system *system, vx_buf *ret, vx_errinfo *info);
+VX_MUST_CHECK vx_err vx_password_forget_in(const vx_keyring_system *system, vx_errinfo *info);
 
 /* ---- the key file (keyring_file.c) -------------------------------------------------------------------------------- */
 

@@ -112,9 +112,9 @@ static vx_err get(const char *key_id, char *ret_secret, char *ret_why)
     if (value) {
         gsize n = 0;
         const char *text = secret_value_get(value, &n);
-        /* Of another length: left empty, and keyring.c says that it is no key. */
-        if (n == VX_KEYRING_SECRET_CAP - 1)
-            memcpy(ret_secret, text, n);
+        const gsize kept = n < VX_KEYRING_TEXT_CAP ? n : 0;
+        memcpy(ret_secret, text, kept);
+        ret_secret[kept] = '\0';
         secret_value_unref(value); /* libsecret wipes it */
     }
     g_clear_object(&item);
@@ -132,10 +132,9 @@ static vx_err put(const char *key_id, const char *secret, char *ret_why)
         err = default_collection(service, &collection, ret_why);
     if (err == VX_OK) {
         GHashTable *attributes = attributes_of(key_id);
-        SecretValue *value = secret_value_new(secret, VX_KEYRING_SECRET_CAP - 1, "text/plain");
-        SecretItem *item =
-            secret_item_create_sync(collection, &schema, attributes, "voxlock: key of the voice profiles", value,
-                                    SECRET_ITEM_CREATE_REPLACE, NULL, &error);
+        SecretValue *value = secret_value_new(secret, (gssize)strlen(secret), "text/plain");
+        SecretItem *item = secret_item_create_sync(collection, &schema, attributes, vx_keyring_label(key_id), value,
+                                                   SECRET_ITEM_CREATE_REPLACE, NULL, &error);
         if (!item)
             err = told(VX_ERR_STORE_KEY, error, ret_why);
         g_clear_object(&item);

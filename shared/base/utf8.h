@@ -2,6 +2,7 @@
 #ifndef VX_BASE_UTF8_H
 #define VX_BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,18 @@ static inline size_t vx_utf8_next(const uint8_t *p, size_t n, uint32_t *ret_code
         return 0;
     *ret_code = code;
     return len;
+}
+
+/* Whether it is text that could be typed: well-formed, at least one character, none of them a control character. */
+static inline bool vx_utf8_is_plain(const uint8_t *p, size_t n)
+{
+    uint32_t code = 0;
+    for (size_t at = 0, len; at < n; at += len) {
+        len = vx_utf8_next(p + at, n - at, &code);
+        if (len == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0))
+            return false;
+    }
+    return n > 0;
 }
 
 /* Writes the UTF-8 form of a scalar value; returns its length. */

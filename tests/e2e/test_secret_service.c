@@ -1,5 +1,6 @@
-/* test_secret_service.c - the store's key in a real Secret Service: GNOME Keyring on a session bus of the test's own, with
- * a home folder of the test's own. Locked, and with its bus gone, it must be told from a keyring without the key.
+/* test_secret_service.c - the store's key and the login password in a real Secret Service: GNOME Keyring on a session bus of
+ * the test's own, with a home folder of the test's own. Locked, and with its bus gone, it must be told from a keyring
+ * without them.
  */
 #include <dlfcn.h>
 #include <setjmp.h>
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include "edge/store/keyring_private.h"
+#include "edge/store/password.h"
 #include "edge/store/store.h"
 #include "shared/base/plugin.h"
 #include "tests/support/child.h"
@@ -159,6 +161,31 @@ static void a_store_opens_with_it_and_not_without(void **state)
     scratch_done(&folder);
 }
 
+/* An entry of its own beside the key, of any length. */
+static void a_login_password_is_kept_too(void **state)
+{
+    (void)state;
+    need_service();
+    static const char *const passwords[] = {
+        "p\xc3\xa4ss word", "x", "a password that is longer than the key of a store, with spaces and a full stop."};
+    vx_errinfo info = {0};
+    vx_buf got = {0};
+    assert_int_equal(vx_password_get(&got, NULL), VX_ERR_NOT_FOUND);
+    for (size_t i = 0; i < 3; i++) {
+        if (vx_password_put(passwords[i], &info) != VX_OK)
+            fail_msg("%s", info.text);
+        assert_int_equal(vx_password_test(NULL), VX_OK);
+        assert_int_equal(vx_password_get(&got, NULL), VX_OK);
+        assert_int_equal(got.len, strlen(passwords[i]));
+        assert_string_equal((const char *)got.data, passwords[i]);
+        vx_buf_wipe_done(&got);
+    }
+    assert_int_equal(vx_password_forget(NULL), VX_OK);
+    assert_int_equal(vx_password_forget(NULL), VX_OK);
+    assert_int_equal(vx_password_test(NULL), VX_ERR_NOT_FOUND);
+    assert_int_equal(vx_password_put(passwords[0], NULL), VX_OK); /* for the test that locks it up */
+}
+
 static void lock_it(void)
 {
     char *const argv[] = {"dbus-send",
@@ -191,6 +218,9 @@ static void a_locked_keyring_says_so(void **state)
     assert_int_equal(vx_keyring_get(VX_KEYRING_AUTO, id_b, folder.path, true, &key, NULL), VX_OK);
     assert_string_equal(key.source, "file");
     assert_non_null(strstr(key.warning, "it is locked"));
+    info = (vx_errinfo){0};
+    assert_int_equal(vx_password_test(&info), VX_ERR_STORE_KEY);
+    assert_non_null(strstr(info.text, "it is locked"));
     scratch_done(&folder);
 }
 
@@ -226,9 +256,8 @@ static void the_program_outlives_the_bus(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_key_is_made_found_and_forgotten),
-        cmocka_unit_test(a_store_opens_with_it_and_not_without),
-        cmocka_unit_test(a_locked_keyring_says_so),
+        cmocka_unit_test(a_key_is_made_found_and_forgotten), cmocka_unit_test(a_store_opens_with_it_and_not_without),
+        cmocka_unit_test(a_login_password_is_kept_too),      cmocka_unit_test(a_locked_keyring_says_so),
         cmocka_unit_test(the_program_outlives_the_bus),
     };
     return cmocka_run_group_tests(tests, begin, end);
