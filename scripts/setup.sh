@@ -18,12 +18,12 @@ group=${1:-build}
 debian_packages() {
     case $1 in
     build) echo gcc make pkg-config libc6-dev xxd curl ca-certificates libjansson-dev libssl-dev libsndfile1-dev \
-        libsoxr-dev zlib1g-dev libmicrohttpd-dev libcmocka-dev libcurl4-openssl-dev libsqlite3-dev libsecret-1-dev libsystemd-dev libpulse-dev libasound2-dev libpam0g-dev ;;
+        libsoxr-dev zlib1g-dev libmicrohttpd-dev libcmocka-dev libcurl4-openssl-dev libsqlite3-dev libsecret-1-dev libsystemd-dev libpulse-dev libasound2-dev libpam0g-dev libpocketsphinx-dev ;;
     bake) debian_packages build; echo python3 jq ;;
     # libtorch is content with the reference BLAS, which is many times slower.
     torch) debian_packages bake; echo g++ libtorch-dev libopenblas0-pthread python3-torch python3-numpy ;;
     image) debian_packages build; echo buildah runc debootstrap debian-archive-keyring jq util-linux ;;
-    test) debian_packages image; debian_packages torch; echo libdnnl-dev libopenblas-dev python3 jq valgrind git strace nodejs npm dbus pulseaudio pulseaudio-utils gnome-keyring nghttp2-proxy ;;
+    test) debian_packages image; debian_packages torch; echo libdnnl-dev libopenblas-dev python3 jq valgrind git strace nodejs npm dbus pulseaudio pulseaudio-utils gnome-keyring nghttp2-proxy pocketsphinx-en-us flite espeak-ng ;;
     lint) debian_packages test; echo clang-format clang-tidy cppcheck shellcheck ;;
     bench) debian_packages test; echo python3-fastapi python3-uvicorn wrk ;;
     *) echo "setup.sh: unknown group '$1': use build, bake, torch, image, test, lint or bench" >&2; exit 2 ;;

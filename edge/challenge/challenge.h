@@ -1,6 +1,6 @@
 /* challenge.h - random digits to be said: what a recording cannot know beforehand.
  * Owns:   the digits asked for, attempts, expiry, that none is used twice, and the comparison with what was heard.
- *         Does not: recognise speech (digits.h), judge the voice: the same recording must pass that too.
+ *         Does not: recognise speech (phrase.h), judge the voice: the same recording must pass that too.
  */
 #ifndef VX_EDGE_CHALLENGE_CHALLENGE_H
 #define VX_EDGE_CHALLENGE_CHALLENGE_H

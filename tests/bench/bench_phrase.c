@@ -1,7 +1,9 @@
 /* bench_phrase.c - digits and command phrases recognised: error rates, challenges passed, false alarms, time.
- * Usage:  bench_phrase [--digits FOLDER] [--count N] [--seed N] SPEECH NOISE
+ * Usage:  bench_phrase [--digits FOLDER] [--count N] [--seed N] [--alarms] [--phrase PHRASE] SPEECH NOISE
  *         SPEECH and NOISE are those of tests/support/speech_mix.h. FOLDER holds recordings of single digits by people,
  *         DIGIT_SPEAKER_TAKE.wav: the layout of the Free Spoken Digit Dataset (Jakobovski et al., CC BY-SA 4.0).
+ *         PHRASE in place of four of its own.
+ *         --alarms also looks for the phrases in all of SPEECH: minutes.
  * Owns:   tables on stdout. Does not: judge voices.
  *
  * Synthetic voices say whole challenges; recordings of single digits by one person are set one behind the other.
@@ -24,7 +26,7 @@
 #include "tests/support/stats.h"
 
 #define SPEECH_DBFS (-26.0)
-enum { N_NOISES = 3, MAX_SINGLES = 8192, MAX_FILE = 1 << 22 };
+enum { N_NOISES = 3, MAX_SINGLES = 8192, MAX_FILE = 1 << 22, ROOM = VX_AUDIO_RATE / 5 };
 enum { HEAD = 44, SINGLE_RATE = 8000, GAP_MIN = SINGLE_RATE / 10, GAP_MAX = 3 * SINGLE_RATE / 10 };
 static const double SNRS_DB[N_NOISES] = {INFINITY, 20, 10};
 static const char *const PHRASES[] = {VX_PHRASE_DEFAULT, "hello computer", "open sesame", "this is my computer"};
@@ -40,6 +42,8 @@ typedef struct {
     vx_phrase *phrase;
     double wall_s, audio_s; /* of recognition */
     uint64_t seed;
+    const char *const *phrases; /* n_phrases */
+    size_t n_phrases;
 } bench;
 
 /* ---- counting ------------------------------------------------------------------------------------------------------- */
@@ -114,7 +118,7 @@ static void print_tallies(const char *title, tally t[2][N_NOISES])
 
 /* ---- recordings ------------------------------------------------------------------------------------------------------ */
 
-/* At SPEECH_DBFS, with a second of pause before and behind, and noise of a kind drawn. Freed by the caller. */
+/* At SPEECH_DBFS, with ROOM before and behind, and noise of a kind drawn. Freed by the caller. */
 static float *in_noise(bench *b, const float *samples, size_t n, const char *source, double snr_db, size_t *ret_n)
 {
     mix_clip clip = {.source = (char *)(uintptr_t)source, .n = n, .n_frames = n / MIX_FRAME};
@@ -135,10 +139,11 @@ static float *in_noise(bench *b, const float *samples, size_t n, const char *sou
         const mix_noise *noise = &b->data.noises[stats_random(&b->seed) % b->data.n_noises];
         const double snr = isfinite(snr_db) ? snr_db : 80 + SPEECH_DBFS;
         if (n_speech > 0 && mix_make(&clip, noise, snr, SPEECH_DBFS, &b->seed, &m)) {
-            *ret_n = m.n_frames * MIX_FRAME;
+            const size_t cut = (size_t)MIX_PAUSE * MIX_FRAME - ROOM;
+            *ret_n = m.n_frames * MIX_FRAME - 2 * cut;
             mixed = calloc(*ret_n, sizeof *mixed);
             for (size_t i = 0; mixed && i < *ret_n; i++)
-                mixed[i] = (float)m.samples[i] / 32768;
+                mixed[i] = (float)m.samples[cut + i] / 32768;
         }
     }
     mixture_done(&m);
@@ -301,16 +306,16 @@ static bool phrases_found(bench *b)
         for (int kind = 0; kind < 2; kind++) {
             size_t n = 0, found = 0;
             for (size_t v = kind ? say_n_flite : 0; v < (kind ? say_n_voices : say_n_flite); v++)
-                for (size_t p = 0; p < 2 * N_PHRASES; p++) {
+                for (size_t p = 0; p < 2 * b->n_phrases; p++) {
                     char text[128];
-                    (void)snprintf(text, sizeof text, p % 2 ? "please, %s, and be quick" : "%s.", PHRASES[p / 2]);
+                    (void)snprintf(text, sizeof text, p % 2 ? "please, %s, and be quick" : "%s.", b->phrases[p / 2]);
                     vx_audio audio = {0};
                     size_t n_mixed = 0;
                     double score = 0;
                     if (!say(say_voices[v], text, &audio))
                         continue;
                     float *mixed = in_noise(b, audio.samples, audio.n, "synthetic", SNRS_DB[s], &n_mixed);
-                    const bool ok = mixed && spot(b, PHRASES[p / 2], mixed, n_mixed, &score);
+                    const bool ok = mixed && spot(b, b->phrases[p / 2], mixed, n_mixed, &score);
                     free(mixed);
                     vx_audio_done(&audio);
                     if (!ok)
@@ -329,7 +334,7 @@ static bool phrases_found(bench *b)
 
 static bool false_alarms(bench *b)
 {
-    for (size_t p = 0; p < N_PHRASES; p++) {
+    for (size_t p = 0; p < b->n_phrases; p++) {
         double hours = 0, highest = 0;
         size_t alarms = 0;
         for (size_t i = 0; i < b->data.n_clips; i++) {
@@ -337,14 +342,14 @@ static bool false_alarms(bench *b)
             double score = 0;
             const size_t most = (size_t)VX_PHRASE_MAX_SECONDS * VX_AUDIO_RATE;
             const size_t n = clip->n < most ? clip->n : most;
-            if (!spot(b, PHRASES[p], clip->samples, n, &score))
+            if (!spot(b, b->phrases[p], clip->samples, n, &score))
                 return false;
             alarms += score >= 0.5;
             highest = fmax(highest, score);
             hours += (double)n / VX_AUDIO_RATE / 3600;
         }
         /* With none in t hours, 3 / t is the upper end of the 95 % interval. */
-        printf("false alarms of \"%s\": %zu in %.2f hours, %zu recordings; highest score %.3f\n", PHRASES[p], alarms,
+        printf("false alarms of \"%s\": %zu in %.2f hours, %zu recordings; highest score %.3f\n", b->phrases[p], alarms,
                hours, b->data.n_clips, highest);
     }
     return true;
@@ -352,23 +357,33 @@ static bool false_alarms(bench *b)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"digits", required_argument, NULL, 'd'},
-                                            {"count", required_argument, NULL, 'n'},
-                                            {"seed", required_argument, NULL, 's'},
-                                            {0}};
+    static const struct option options[] = {
+        {"digits", required_argument, NULL, 'd'}, {"count", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 's'},   {"alarms", no_argument, NULL, 'a'},
+        {"phrase", required_argument, NULL, 'p'}, {0}};
     const char *folder = NULL;
     size_t n = 100;
-    bench b = {.seed = 1};
+    bool alarms = false;
+    const char *phrase = NULL;
+    bench b = {.seed = 1, .phrases = PHRASES, .n_phrases = N_PHRASES};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
         switch (option) {
         case 'd': folder = optarg; break;
         case 'n': n = strtoul(optarg, NULL, 10); break;
         case 's': b.seed = strtoull(optarg, NULL, 10); break;
+        case 'a': alarms = true; break;
+        case 'p':
+            phrase = optarg;
+            b.phrases = &phrase;
+            b.n_phrases = 1;
+            break;
         default: optind = argc; break;
         }
     if (argc - optind != 2) {
-        fprintf(stderr, "usage: bench_phrase [--digits FOLDER] [--count N] [--seed N] SPEECH NOISE\n");
+        fprintf(
+            stderr,
+            "usage: bench_phrase [--digits FOLDER] [--count N] [--seed N] [--alarms] [--phrase PHRASE] SPEECH NOISE\n");
         return 2;
     }
     vx_errinfo info = {0};
@@ -382,7 +397,7 @@ int main(int argc, char **argv)
     bool ok = mix_load(argv[optind], argv[optind + 1], "", 0, b.seed, &b.data);
     ok = ok && synthetic_digits(&b, (n + say_n_voices - 1) / say_n_voices);
     ok = ok && (folder == NULL || human_digits(&b, folder, n));
-    ok = ok && phrases_found(&b) && false_alarms(&b);
+    ok = ok && phrases_found(&b) && (!alarms || false_alarms(&b));
     if (ok)
         printf("time: %.1f %% of the length of a recording\n", 100 * b.wall_s / b.audio_s);
     mix_done(&b.data);
