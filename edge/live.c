@@ -39,7 +39,7 @@ static vx_err hear(run_state *r, double wait_s, double most_s, vx_heard *ret_hea
     const vx_listen_options options = {
         .wait_s = wait_s, .most_s = most_s, .before_s = ROOM_BEFORE_S, .meter = somebody_waits, .meter_arg = r};
     vx_vad_reset(r->live->vad);
-    return vx_listen(r->live->capture, r->live->vad, &options, ret_heard, info);
+    return vx_hear(r->live->capture, r->live->vad, &options, ret_heard, info);
 }
 
 static vx_err judge(run_state *r, const vx_heard *heard, bool answered, vx_live_outcome *out, vx_errinfo *info)
@@ -173,4 +173,21 @@ vx_err vx_live_run(const vx_live *live, const char *command, const char *speaker
     open_screen(&r, &out);
     *ret_outcome = out;
     return VX_OK;
+}
+
+json_t *vx_live_json(const vx_live_outcome *out)
+{
+    json_t *root = vx_attempt_json(&out->attempt);
+    json_t *unlock = out->tried_to_open
+                         ? json_pack("{s:s, s:s, s:f}", "result", vx_unlock_result_name(out->unlock.result), "sentence",
+                                     out->unlock.sentence, "elapsed_ms", out->unlock.elapsed_ms)
+                         : json_null();
+    json_t *more = json_pack("{s:b, s:b, s:f, s:o}", "challenged", out->challenged, "digits_right", out->digits_right,
+                             "speech_to_verdict_ms", out->speech_to_verdict_ms, "unlock", unlock);
+    if (!root || !more || json_object_update(root, more) != 0) {
+        json_decref(root);
+        root = NULL;
+    }
+    json_decref(more);
+    return root;
 }

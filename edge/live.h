@@ -47,5 +47,8 @@ typedef struct {
  *         microphone, of the store, NOMEM */
 VX_MUST_CHECK vx_err vx_live_run(const vx_live *live, const char *command, const char *speaker,
                                  const vx_live_asker *asker, vx_live_outcome *ret_outcome, vx_errinfo *info);
+/* The outcome for a program: that of the attempt, with "challenged", "digits_right", "speech_to_verdict_ms" and "unlock"
+ * ({"result", "sentence", "elapsed_ms"} or null). New reference; NULL when memory is out. */
+json_t *vx_live_json(const vx_live_outcome *outcome);
 
 #endif

@@ -110,6 +110,12 @@ static void read_own_calibration(vx_runtime *r)
     r->own_calibration_err = err == VX_ERR_NOT_FOUND ? VX_OK : err;
 }
 
+void vx_runtime_reload(vx_runtime *runtime)
+{
+    runtime->has_own_calibration = false;
+    read_own_calibration(runtime);
+}
+
 const vx_calibration *vx_runtime_calibration(const vx_runtime *runtime)
 {
     return runtime->has_own_calibration ? &runtime->own_calibration : NULL;

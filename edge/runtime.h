@@ -64,6 +64,9 @@ VX_MUST_CHECK vx_err vx_runtime_open(const vx_options *settings, char *const *en
 /* Waits for work under way. All-zero is fine. */
 void vx_runtime_close(vx_runtime *runtime);
 
+/* Reads the user's own calibration anew. No attempt may be under way. */
+void vx_runtime_reload(vx_runtime *runtime);
+
 /* The data folder as settings and environment say. */
 VX_MUST_CHECK vx_err vx_runtime_data_folder(const vx_options *settings, char *const *environment, char *ret_folder,
                                             size_t cap, vx_errinfo *info);

@@ -8,13 +8,13 @@
 #include "edge/capture/vad.h"
 #include "shared/base/err.h"
 
-/* Told every 10 ms: a level meter. Returning false stops listening (CLOSED). */
+/* Told every 10 ms of sound: a level meter. Returning false stops listening (CLOSED). */
 typedef bool vx_listen_fn(void *arg, const vx_vad_frame *frame);
 
 typedef struct {
-    double wait_s;       /* for speech to begin */
-    double most_s;       /* an utterance that goes on is cut off here; at most 60 */
-    double before_s;     /* of the room kept before the first word: what PAVA measures echoes and noise by */
+    double wait_s;   /* for speech to begin, counted in sound; by the clock where none comes */
+    double most_s;   /* an utterance that goes on is cut off here; with before_s at most 58 */
+    double before_s; /* of the room kept before the first word: what PAVA measures echoes and noise by; at most 30 */
     vx_listen_fn *meter; /* NULL: none */
     void *meter_arg;
 } vx_listen_options;
@@ -27,9 +27,10 @@ typedef struct {
 } vx_heard;
 
 /* Errors: DEADLINE (nobody spoke within wait_s), CLOSED (end of the file before anybody spoke, or the meter said stop),
- * AUDIO_SILENT (nothing but zeros; info holds the capture's advice), those of vx_capture_read, NOMEM. */
-VX_MUST_CHECK vx_err vx_listen(vx_capture *capture, vx_vad *vad, const vx_listen_options *options, vx_heard *ret_heard,
-                               vx_errinfo *info);
+ * AUDIO_SILENT (nothing but zeros, all the time; info holds the capture's advice), those of vx_capture_read, NOMEM. Sound
+ * that stops coming for a second ends an utterance. */
+VX_MUST_CHECK vx_err vx_hear(vx_capture *capture, vx_vad *vad, const vx_listen_options *options, vx_heard *ret_heard,
+                             vx_errinfo *info);
 /* Wipes and frees; all-zero is fine. */
 void vx_heard_done(vx_heard *heard);
 

@@ -149,6 +149,8 @@ static const vx_option settings[] = {
      "Failures of the cloud in a row after which it is left alone."},
     {"VOXLOCK_CLOUD_BREAKER_OPEN_MS", NULL, VX_FOR_EDGE, VX_OPT_INT, "ms", 1, 3600000, NULL, "30000", false,
      "For how long."},
+    {"VOXLOCK_AGENT_PORT", NULL, VX_FOR_EDGE, VX_OPT_INT, "", 0, 65535, NULL, "0", false,
+     "Loopback port of the agent's HTTP API; 0: none."},
     {"VOXLOCK_CONFIG", "--config", VX_FOR_BOTH, VX_OPT_PATH, "", 0, 0, NULL, "", false,
      "File of NAME = value lines to read settings from; flags and environment go before it."},
 };

@@ -262,7 +262,8 @@ static void every_document_lists_every_command(void **state)
     (void)state;
     static const char *const commands[] = {"enroll",  "verify", "identify",  "profiles", "history", "decide",
                                            "status",  "config", "calibrate", "migrate",  "audit",   "backup",
-                                           "restore", "embed",  "compare",   "help",     "doctor"};
+                                           "restore", "embed",  "compare",   "help",     "doctor",  "unlock",
+                                           "agent",   "listen", "password"};
     static const char *const documents[] = {NULL, "--man", "--bash", "--zsh"};
     for (size_t d = 0; d < sizeof documents / sizeof *documents; d++) {
         cli_result r = cli_run((const char *const[]){"help", documents[d], NULL});

@@ -30,7 +30,7 @@ may shared/engine '^shared/(base|audio|engine)/'
 may shared/resilience '^shared/(base|resilience)/'
 may cloud '^(shared|cloud)/|^openapi_json[.]inc$'
 may edge '^(shared|edge)/'
-for part in capture pava evidence decide route store unlock challenge agent doctor; do
+for part in capture pava evidence decide route store unlock challenge agent; do
     awk -v f="^edge/$part/" -v own="^edge/$part/" '$1 ~ f && $2 ~ /^edge\// && $2 !~ own && $2 != "edge/types.h"' <<<"$includes"
 done >"${TMPDIR:-/tmp}/voxlock-layers.$$"
 none "parts of edge know shared and not each other" "$(cat "${TMPDIR:-/tmp}/voxlock-layers.$$")"
