@@ -276,6 +276,7 @@ static bool is_of_store(vx_err err)
     case VX_ERR_STORE_KEY:
     case VX_ERR_STORE_VERSION:
     case VX_ERR_STORE_LOCKED:
+    case VX_ERR_AUDIT_BROKEN:
     case VX_ERR_IO:
     case VX_ERR_PERMISSION:
     case VX_ERR_NOMEM:

@@ -247,12 +247,13 @@ static vx_err store_clips(enrolment *e, int *ret_kept, vx_errinfo *info)
     for (size_t i = 0; i < e->n; i++) {
         if (!e->work[i].usable)
             continue;
-        samples[n++] = (vx_new_sample){.samples = e->clips[i].samples + e->work[i].voice.begin,
-                                       .n = e->work[i].voice.end - e->work[i].voice.begin,
-                                       .quality = e->results[i].quality,
-                                       .microphone = e->clips[i].microphone ? e->clips[i].microphone : "",
-                                       .taken_ms = vx_wall_ms(),
-                                       .embedding = &e->work[i].embedding};
+        samples[n] = (vx_new_sample){.samples = e->clips[i].samples + e->work[i].voice.begin,
+                                     .n = e->work[i].voice.end - e->work[i].voice.begin,
+                                     .quality = e->results[i].quality,
+                                     .microphone = e->clips[i].microphone ? e->clips[i].microphone : "",
+                                     .taken_ms = vx_wall_ms(),
+                                     .embedding = &e->work[i].embedding};
+        n++;
     }
     vx_err err = vx_store_enrol(e->runtime->store, e->name, samples, n, e->options->replace, &enrolled, info);
     free(samples);

@@ -1,5 +1,8 @@
 /* attempts.h - every attempt that was begun, also those that failed half-way.
  * Owns:   the record from begin to end. Does not: decide, or know what the evidence means.
+ *
+ * Attempts that were changed or taken away by something else than voxlock are STORE_CORRUPT to every function here: a
+ * back-off is not evaded by editing what it rests on.
  */
 #ifndef VX_EDGE_STORE_ATTEMPTS_H
 #define VX_EDGE_STORE_ATTEMPTS_H

@@ -1,5 +1,5 @@
-/* audit.c - the chain of the audit log, and its head.
- * Owns:   the table audit and the value audit_head. Does not: decide what is worth an entry.
+/* audit.c - the chain of the audit log.
+ * Owns:   the table audit. Does not: decide what is worth an entry, or keep the head (head.c).
  *
  * What it proves: nobody without the key changed, removed, added or moved an entry, or cut off the last ones. What no
  * file can prove of itself: that it is not an older copy of itself, put back whole. Whoever has to know that keeps the
@@ -9,17 +9,8 @@
 
 #include <string.h>
 
-#include "edge/store/store_private.h"
+#include "edge/store/binding.h"
 #include "shared/base/clock.h"
-
-#define PLACE_HEAD "meta/audit_head"
-
-enum { MAC = VX_SHA256_BYTES, HEAD_BYTES = 8 + MAC };
-
-typedef struct {
-    int64_t n; /* of the last entry; 0: there is none */
-    uint8_t mac[MAC];
-} audit_head;
 
 static uint8_t *put_le(uint8_t *to, uint64_t value, int n_bytes)
 {
@@ -37,61 +28,17 @@ static uint8_t *put_text(uint8_t *to, const char *text)
 }
 
 /* Lengths stand before the texts, so that no two entries give the same bytes. */
-static vx_err mac_of(const vx_store *store, const uint8_t before[MAC], const vx_audit_entry *entry,
-                     uint8_t ret_mac[MAC])
+static vx_err mac_of(const vx_store *store, const uint8_t before[VX_MAC], const vx_audit_entry *entry,
+                     uint8_t ret_mac[VX_MAC])
 {
-    uint8_t bytes[MAC + 2 * 8 + 3 * 4 + sizeof entry->kind + sizeof entry->subject + sizeof entry->detail];
-    memcpy(bytes, before, MAC);
-    uint8_t *end = put_le(bytes + MAC, (uint64_t)entry->n, 8);
+    uint8_t bytes[VX_MAC + 2 * 8 + 3 * 4 + sizeof entry->kind + sizeof entry->subject + sizeof entry->detail];
+    memcpy(bytes, before, VX_MAC);
+    uint8_t *end = put_le(bytes + VX_MAC, (uint64_t)entry->n, 8);
     end = put_le(end, (uint64_t)entry->when_ms, 8);
     end = put_text(end, entry->kind);
     end = put_text(end, entry->subject);
     end = put_text(end, entry->detail);
     return vx_vault_mac(store->vault, bytes, (size_t)(end - bytes), ret_mac);
-}
-
-/* ---- head --------------------------------------------------------------------------------------------------------- */
-
-static vx_err write_head(vx_store *store, const audit_head *head, vx_errinfo *info)
-{
-    uint8_t bytes[HEAD_BYTES];
-    vx_buf sealed = {0};
-    put_le(bytes, (uint64_t)head->n, 8);
-    memcpy(bytes + 8, head->mac, MAC);
-    vx_err err = vx_vault_seal(store->vault, PLACE_HEAD, bytes, sizeof bytes, &sealed);
-    if (err == VX_OK)
-        err = vx_meta_put(store, VX_META_AUDIT_HEAD, sealed.data, sealed.len, info);
-    vx_buf_done(&sealed);
-    return err;
-}
-
-static vx_err read_head(vx_store *store, audit_head *ret_head, vx_errinfo *info)
-{
-    vx_buf sealed = {0}, plain = {0};
-    vx_err err = vx_meta_get(store, VX_META_AUDIT_HEAD, &sealed, NULL);
-    if (err == VX_OK)
-        err = vx_vault_open(store->vault, PLACE_HEAD, sealed.data, sealed.len, &plain, NULL);
-    if (err == VX_ERR_STORE_CORRUPT || (err == VX_OK && plain.len != HEAD_BYTES)) {
-        err = vx_errinfo_set_at(info, VX_ERR_AUDIT_BROKEN, store->path, -1, 0,
-                                "the head of the audit log is missing or was changed");
-    } else if (err == VX_OK) {
-        ret_head->n = (int64_t)vx_le64(plain.data);
-        memcpy(ret_head->mac, plain.data + 8, MAC);
-    }
-    vx_buf_done(&sealed);
-    vx_buf_done(&plain);
-    return err;
-}
-
-vx_err vx_audit_found(vx_store *store, vx_errinfo *info)
-{
-    return write_head(store, &(audit_head){0}, info);
-}
-
-vx_err vx_audit_check_head(vx_store *store, vx_errinfo *info)
-{
-    audit_head head = {0};
-    return read_head(store, &head, info);
 }
 
 /* ---- entries ------------------------------------------------------------------------------------------------------ */
@@ -108,20 +55,20 @@ static vx_err take_text(const char *what, const char *text, char *ret_field, siz
 /* Inside a transaction: the entry and the head that counts it are one write. */
 static vx_err append(vx_store *store, vx_audit_entry *entry, vx_errinfo *info)
 {
-    audit_head head = {0};
-    uint8_t before[MAC];
-    vx_err err = read_head(store, &head, info);
+    vx_head head = {0};
+    uint8_t before[VX_MAC];
+    vx_err err = vx_head_read(store, &head, info);
     if (err != VX_OK)
         return err;
-    memcpy(before, head.mac, MAC);
-    entry->n = ++head.n;
+    memcpy(before, head.mac, VX_MAC);
+    entry->n = ++head.n_entries;
     err = mac_of(store, before, entry, head.mac);
     if (err == VX_OK)
         err = vx_store_run(
             store, info, "INSERT INTO audit (n, when_ms, kind, subject, detail, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            "iitttb", entry->n, entry->when_ms, entry->kind, entry->subject, entry->detail, head.mac, (size_t)MAC);
+            "iitttb", entry->n, entry->when_ms, entry->kind, entry->subject, entry->detail, head.mac, (size_t)VX_MAC);
     if (err == VX_OK)
-        err = write_head(store, &head, info);
+        err = vx_head_write(store, &head, info);
     return err;
 }
 
@@ -156,12 +103,12 @@ static bool read_text(sqlite3_stmt *row, int column, char *ret_field, size_t cap
 }
 
 /* False for a row that voxlock cannot have written. */
-static bool read_entry(sqlite3_stmt *row, vx_audit_entry *ret_entry, uint8_t ret_mac[MAC])
+static bool read_entry(sqlite3_stmt *row, vx_audit_entry *ret_entry, uint8_t ret_mac[VX_MAC])
 {
     const void *mac = sqlite3_column_blob(row, 5);
-    if (sqlite3_column_bytes(row, 5) != MAC || !mac)
+    if (sqlite3_column_bytes(row, 5) != VX_MAC || !mac)
         return false;
-    memcpy(ret_mac, mac, MAC);
+    memcpy(ret_mac, mac, VX_MAC);
     ret_entry->n = sqlite3_column_int64(row, 0);
     ret_entry->when_ms = sqlite3_column_int64(row, 1);
     return read_text(row, 2, ret_entry->kind, sizeof ret_entry->kind) &&
@@ -175,32 +122,32 @@ static vx_err broken(const vx_store *store, int64_t n, const char *how, vx_errin
 }
 
 /* One row against what has been proven so far, which then includes it. */
-static vx_err prove(vx_store *store, sqlite3_stmt *row, const audit_head *head, audit_head *proven, vx_errinfo *info)
+static vx_err prove(vx_store *store, sqlite3_stmt *row, const vx_head *head, vx_head *proven, vx_errinfo *info)
 {
     vx_audit_entry entry;
-    uint8_t stated[MAC], mac[MAC];
-    int64_t due = proven->n + 1;
+    uint8_t stated[VX_MAC], mac[VX_MAC];
+    int64_t due = proven->n_entries + 1;
     if (!read_entry(row, &entry, stated))
         return broken(store, due, "was changed", info);
     if (entry.n != due)
         return broken(store, entry.n < due ? entry.n : due, entry.n < due ? "was added" : "is missing", info);
-    if (due > head->n)
+    if (due > head->n_entries)
         return broken(store, due, "is one that the head does not count: it was added, or the head is an old one", info);
     vx_err err = mac_of(store, proven->mac, &entry, mac);
     if (err != VX_OK)
         return err;
-    if (!vx_equal_ct(mac, stated, MAC))
+    if (!vx_equal_ct(mac, stated, VX_MAC))
         return broken(store, due, "was changed, or does not follow the one before it", info);
-    proven->n = due;
-    memcpy(proven->mac, mac, MAC);
+    proven->n_entries = due;
+    memcpy(proven->mac, mac, VX_MAC);
     return VX_OK;
 }
 
-static vx_err prove_all(vx_store *store, const audit_head *head, audit_head *proven, vx_errinfo *info)
+static vx_err prove_all(vx_store *store, const vx_head *head, vx_head *proven, vx_errinfo *info)
 {
     sqlite3_stmt *rows = NULL;
     bool row = false;
-    vx_err err = vx_store_prepare(store, &rows, info, "SELECT " COLUMNS " FROM audit ORDER BY n", "");
+    vx_err err = vx_store_prepare(store, &rows, info, "SELECT " COLUMNS " FROM audit NOT INDEXED ORDER BY n", "");
     while (err == VX_OK) {
         err = vx_store_step(store, rows, &row, info);
         if (err != VX_OK || !row)
@@ -208,31 +155,25 @@ static vx_err prove_all(vx_store *store, const audit_head *head, audit_head *pro
         err = prove(store, rows, head, proven, info);
     }
     sqlite3_finalize(rows);
-    if (err == VX_OK && proven->n < head->n)
-        err = broken(store, proven->n + 1, "is missing: the end was cut off", info);
-    if (err == VX_OK && !vx_equal_ct(proven->mac, head->mac, MAC))
-        err = broken(store, proven->n, "is not the one that the head names", info);
+    if (err == VX_OK && proven->n_entries < head->n_entries)
+        err = broken(store, proven->n_entries + 1, "is missing: the end was cut off", info);
+    if (err == VX_OK && !vx_equal_ct(proven->mac, head->mac, VX_MAC))
+        err = broken(store, proven->n_entries, "is not the one that the head names", info);
     return err;
 }
 
 vx_err vx_audit_verify(vx_store *store, int64_t *ret_n, vx_errinfo *info)
 {
-    audit_head head = {0}, proven = {0};
+    vx_head head = {0}, proven = {0};
     sqlite3_stmt *hold = NULL;
-    bool row = false;
-    vx_store_lock(store);
-    /* A statement that is under way holds the file as it was when it began: head and entries are of one moment, though
-     * another process may append between their reading. */
-    vx_err err = vx_store_prepare(store, &hold, info, "SELECT name FROM meta", "");
-    if (err == VX_OK)
-        err = vx_store_step(store, hold, &row, info);
-    if (err == VX_OK)
-        err = read_head(store, &head, info);
-    if (err == VX_OK)
-        err = prove_all(store, &head, &proven, info);
-    sqlite3_finalize(hold);
-    vx_store_unlock(store);
-    *ret_n = proven.n;
+    vx_err err = vx_store_hold(store, &hold, info);
+    if (err == VX_OK) {
+        err = vx_head_read(store, &head, info);
+        if (err == VX_OK)
+            err = prove_all(store, &head, &proven, info);
+        vx_store_release(store, hold);
+    }
+    *ret_n = proven.n_entries;
     return err;
 }
 
@@ -246,7 +187,7 @@ vx_err vx_audit_walk(vx_store *store, int64_t most, vx_audit_fn *fn, void *arg, 
     vx_err err = vx_store_prepare(store, &rows, info, sql, "i", most > 0 ? most : (int64_t)-1);
     while (err == VX_OK) {
         vx_audit_entry entry;
-        uint8_t mac[MAC];
+        uint8_t mac[VX_MAC];
         err = vx_store_step(store, rows, &row, info);
         if (err != VX_OK || !row)
             break;

@@ -1,4 +1,5 @@
-/* audit.h - a log that shows when it was changed: each entry's MAC covers the one before, and a sealed head counts them.
+/* audit.h - a log that shows when it was changed: each entry's MAC covers the one before, and a sealed head counts them
+ * (binding.h).
  * Owns:   entries, their order and the proof. Does not: decide what is worth an entry (profiles.c, attempts.c and
  *         commands write them, each inside the transaction of what it tells of).
  *

@@ -1,11 +1,12 @@
 /* check.c - what the store holds, in numbers, and whether all of it can still be read.
- * Owns:   the walk over everything that is sealed. Does not: mend; the audit log has a proof of its own (audit.c).
+ * Owns:   the walk over everything that is sealed or bound (binding.h). Does not: mend; the audit log has a proof of its
+ *         own (audit.c).
  */
 #include <string.h>
 #include <sys/stat.h>
 
+#include "edge/store/binding.h"
 #include "edge/store/durable.h"
-#include "edge/store/store_private.h"
 
 vx_err vx_store_get_view(vx_store *store, vx_store_view *ret_view, vx_errinfo *info)
 {
@@ -65,16 +66,16 @@ typedef bool place_fn(sqlite3_stmt *row, char ret_place[VX_PLACE_CAP]);
 
 static bool audio_place(sqlite3_stmt *row, char ret_place[VX_PLACE_CAP])
 {
-    vx_place_audio(ret_place, sqlite3_column_int64(row, 1));
+    vx_place_audio(ret_place, sqlite3_column_int64(row, 1), sqlite3_column_int64(row, 2));
     return true;
 }
 
 static bool vector_place(sqlite3_stmt *row, char ret_place[VX_PLACE_CAP])
 {
-    const uint8_t *model = sqlite3_column_blob(row, 2);
-    if (!model || sqlite3_column_bytes(row, 2) != 32)
+    const uint8_t *model = sqlite3_column_blob(row, 3);
+    if (!model || sqlite3_column_bytes(row, 3) != 32)
         return false;
-    vx_place_vector(ret_place, sqlite3_column_int64(row, 1), model);
+    vx_place_vector(ret_place, sqlite3_column_int64(row, 1), sqlite3_column_int64(row, 2), model);
     return true;
 }
 
@@ -91,8 +92,8 @@ static const struct {
     const char *sql; /* the value first, then what names its place */
     place_fn *place;
 } sealed[] = {
-    {"SELECT audio, id FROM samples WHERE audio IS NOT NULL", audio_place},
-    {"SELECT vector, sample, model FROM embeddings", vector_place},
+    {"SELECT audio, speaker, id FROM samples WHERE audio IS NOT NULL", audio_place},
+    {"SELECT vector, s.speaker, s.id, model FROM embeddings e JOIN samples s ON s.id = e.sample", vector_place},
     {"SELECT value, name FROM vals", value_place},
 };
 
@@ -125,14 +126,19 @@ static vx_err check_sealed(vx_store *store, const char *sql, place_fn *place_of,
 
 vx_err vx_store_check(vx_store *store, vx_errinfo *info)
 {
-    vx_store_lock(store);
-    vx_err err = check_pragma(store, "PRAGMA integrity_check(1)", "SQLite finds a fault", info);
+    sqlite3_stmt *hold = NULL;
+    vx_err err = vx_store_hold(store, &hold, info);
+    if (err != VX_OK)
+        return err;
+    err = check_pragma(store, "PRAGMA integrity_check(1)", "SQLite finds a fault", info);
+    if (err == VX_OK)
+        err = vx_profiles_prove(store, info);
+    if (err == VX_OK)
+        err = vx_attempts_prove(store, info);
     if (err == VX_OK)
         err = check_pragma(store, "PRAGMA foreign_key_check", "a row belongs to nothing, in", info);
     for (size_t i = 0; err == VX_OK && i < sizeof sealed / sizeof *sealed; i++)
         err = check_sealed(store, sealed[i].sql, sealed[i].place, info);
-    if (err == VX_OK)
-        err = vx_audit_check_head(store, info);
-    vx_store_unlock(store);
+    vx_store_release(store, hold);
     return err;
 }

@@ -47,24 +47,26 @@ static vx_err check_all(const char *name, const vx_new_sample *samples, size_t n
 static vx_err prepare_speaker(vx_store *store, const char *name, bool replace, int64_t *ret_id, vx_errinfo *info)
 {
     vx_speaker speaker = {.id = 0};
-    vx_err err = vx_store_run(store, info,
-                              "INSERT INTO speakers (name, created_ms, updated_ms) VALUES (?1, ?2, ?2)"
-                              " ON CONFLICT (name) DO UPDATE SET updated_ms = excluded.updated_ms",
-                              "ti", name, vx_wall_ms());
-    if (err == VX_OK)
-        err = vx_speaker_find(store, name, &speaker, info);
+    bool found = false;
+    vx_err err = vx_speaker_look(store, name, &found, &speaker, info);
     if (err != VX_OK)
         return err;
     if (speaker.legacy && !replace)
         return vx_errinfo_set(info, VX_ERR_LEGACY_PROFILE,
                               "'%s' holds embeddings of another model and no audio: enrol anew with --replace", name);
-    if (replace)
+    if (found)
+        err = vx_store_run(store, info, "UPDATE speakers SET updated_ms = ?2 WHERE id = ?1", "ii", speaker.id,
+                           vx_wall_ms());
+    else
+        err = vx_store_run(store, info, "INSERT INTO speakers (name, created_ms, updated_ms) VALUES (?1, ?2, ?2)", "ti",
+                           name, vx_wall_ms());
+    *ret_id = found ? speaker.id : sqlite3_last_insert_rowid(store->db);
+    if (err == VX_OK && found && replace)
         err = vx_store_run(store, info, "DELETE FROM samples WHERE speaker = ?1", "i", speaker.id);
-    *ret_id = speaker.id;
     return err;
 }
 
-static vx_err seal_audio(vx_store *store, int64_t sample, const vx_new_sample *s, vx_errinfo *info)
+static vx_err seal_audio(vx_store *store, int64_t speaker, int64_t sample, const vx_new_sample *s, vx_errinfo *info)
 {
     char place[VX_PLACE_CAP];
     vx_buf pcm = {0}, sealed = {0};
@@ -72,7 +74,7 @@ static vx_err seal_audio(vx_store *store, int64_t sample, const vx_new_sample *s
     if (err == VX_ERR_RANGE)
         err = vx_errinfo_set(info, err, "a recording holds samples that are not numbers");
     if (err == VX_OK)
-        err = vx_vault_seal(store->vault, vx_place_audio(place, sample), pcm.data, pcm.len, &sealed);
+        err = vx_vault_seal(store->vault, vx_place_audio(place, speaker, sample), pcm.data, pcm.len, &sealed);
     if (err == VX_OK)
         err = vx_store_run(store, info, "UPDATE samples SET audio = ?2 WHERE id = ?1", "ib", sample,
                            (const void *)sealed.data, sealed.len);
@@ -94,9 +96,9 @@ static vx_err add_sample(vx_store *store, int64_t speaker, const vx_new_sample *
                      q->speech_dbfs, q->noise_dbfs, q->snr_db, q->clipped_share, q->score);
     const int64_t sample = sqlite3_last_insert_rowid(store->db);
     if (err == VX_OK && s->samples)
-        err = seal_audio(store, sample, s, info);
+        err = seal_audio(store, speaker, sample, s, info);
     if (err == VX_OK && s->embedding)
-        err = vx_voiceprint_write(store, sample, s->embedding, info);
+        err = vx_voiceprint_write(store, speaker, sample, s->embedding, info);
     return err;
 }
 
@@ -126,6 +128,8 @@ static vx_err enrol(vx_store *store, const char *name, const vx_new_sample *samp
         err = add_sample(store, ret->speaker, &samples[i], info);
     if (err == VX_OK)
         err = retain(store, ret->speaker, &ret->n_dropped, info);
+    if (err == VX_OK)
+        err = vx_profile_bind(store, ret->speaker, info);
     if (err == VX_OK)
         err = vx_speaker_find(store, name, &speaker, info);
     if (err != VX_OK)

@@ -3,6 +3,9 @@
  *
  * Up to VX_STORE_SAMPLES recordings a speaker are kept as audio, the best by quality, so that voiceprints can be
  * computed anew when the model changes; embeddings hang on samples, one for each model they were computed with.
+ *
+ * A profile that was changed by something else than voxlock is not read: STORE_CORRUPT, and info names it. It can be
+ * removed. Where profiles were added or taken away none is read.
  */
 #ifndef VX_EDGE_STORE_PROFILES_H
 #define VX_EDGE_STORE_PROFILES_H
@@ -78,7 +81,8 @@ typedef struct {
     bool has_audio;
     bool has_embedding; /* of the model asked for */
 } vx_sample;
-/* The samples of a speaker, best first, without their audio. model may be NULL. ret_samples [out] heap, free(). */
+/* The samples of a speaker, best first, without their audio. model may be NULL. ret_samples [out] heap, free().
+ * Errors: NOT_ENROLLED (no such speaker), STORE_*, IO, NOMEM. */
 VX_MUST_CHECK vx_err vx_store_samples(vx_store *store, int64_t speaker, const vx_model_digest *model,
                                       vx_sample **ret_samples, size_t *ret_n, vx_errinfo *info);
 /* A sample's audio, to be wiped with vx_audio_wipe-like care: ret_pcm [out] heap, n floats; wipe and free(). Audio is kept
@@ -94,7 +98,8 @@ typedef struct {
     char microphone[VX_MICROPHONE_CAP];
 } vx_exemplar;
 /* The exemplars of one model, best first. ret [out] heap; wipe (n * sizeof) and free(). Errors: NOT_FOUND when the speaker
- * has none of that model (info says which models there are, and what `voxlock migrate` can do). */
+ * has none of that model (info says which models there are, and what `voxlock migrate` can do), NOT_ENROLLED (no such
+ * speaker), STORE_*, IO, NOMEM. */
 VX_MUST_CHECK vx_err vx_store_exemplars(vx_store *store, int64_t speaker, const vx_model_digest *model,
                                         vx_exemplar **ret, size_t *ret_n, vx_errinfo *info);
 /* Writes embeddings computed anew, one for each sample, all or none; those of other models stay until

@@ -52,17 +52,24 @@ static vx_err open_audio(vx_store *store, int64_t sample, vx_buf *ret_pcm, vx_er
     char place[VX_PLACE_CAP];
     sqlite3_stmt *rows = NULL;
     bool row = false;
-    vx_err err = vx_store_prepare(store, &rows, info, "SELECT audio FROM samples WHERE id = ?1", "i", sample);
+    vx_err err = vx_store_prepare(store, &rows, info,
+                                  "SELECT s.audio, p.id FROM samples s JOIN speakers p ON p.id = s.speaker"
+                                  " WHERE s.id = ?1",
+                                  "i", sample);
     if (err == VX_OK)
         err = vx_store_step(store, rows, &row, info);
+    const int64_t speaker = row ? sqlite3_column_int64(rows, 1) : 0;
+    /* One that is not there may have been taken from anybody. */
+    if (err == VX_OK)
+        err = row ? vx_profile_prove(store, speaker, info) : vx_profiles_prove(store, info);
     if (err == VX_OK && (!row || sqlite3_column_type(rows, 0) == SQLITE_NULL))
         err = vx_errinfo_set(info, VX_ERR_NOT_FOUND,
                              row ? "of recording %lld no audio is kept" : "there is no recording %lld",
                              (long long)sample);
     if (err == VX_OK) {
         const void *sealed = sqlite3_column_blob(rows, 0);
-        err = vx_vault_open(store->vault, vx_place_audio(place, sample), sealed, (size_t)sqlite3_column_bytes(rows, 0),
-                            ret_pcm, info);
+        err = vx_vault_open(store->vault, vx_place_audio(place, speaker, sample), sealed,
+                            (size_t)sqlite3_column_bytes(rows, 0), ret_pcm, info);
     }
     sqlite3_finalize(rows);
     return err;
@@ -71,9 +78,12 @@ static vx_err open_audio(vx_store *store, int64_t sample, vx_buf *ret_pcm, vx_er
 vx_err vx_store_sample_audio(vx_store *store, int64_t sample, float **ret_pcm, size_t *ret_n, vx_errinfo *info)
 {
     vx_buf pcm = {0};
-    vx_store_lock(store);
-    vx_err err = open_audio(store, sample, &pcm, info);
-    vx_store_unlock(store);
+    sqlite3_stmt *hold = NULL;
+    vx_err err = vx_store_hold(store, &hold, info);
+    if (err == VX_OK) {
+        err = open_audio(store, sample, &pcm, info);
+        vx_store_release(store, hold);
+    }
     if (err == VX_OK)
         err = unpack(&pcm, sample, ret_pcm, ret_n, info);
     vx_buf_wipe_done(&pcm);
@@ -109,22 +119,26 @@ vx_err vx_store_samples(vx_store *store, int64_t speaker, const vx_model_digest 
     static const char sql[] =
         "SELECT id, taken_ms, microphone, seconds, speech_s, speech_share, speech_dbfs, noise_dbfs, snr_db,"
         " clipped_share, score, audio IS NOT NULL,"
-        " EXISTS (SELECT 1 FROM embeddings WHERE sample = s.id AND model = ?2)"
-        " FROM samples s WHERE speaker = ?1 ORDER BY score DESC, id DESC";
-    sqlite3_stmt *rows = NULL;
+        " EXISTS (SELECT 1 FROM embeddings NOT INDEXED WHERE sample = s.id AND model = ?2)"
+        " FROM samples s NOT INDEXED WHERE speaker = ?1 ORDER BY score DESC, id DESC";
+    sqlite3_stmt *hold = NULL, *rows = NULL;
     vx_buf list = {0};
     vx_sample sample;
     bool row = true;
 
-    vx_store_lock(store);
-    vx_err err = vx_store_prepare(store, &rows, info, sql, "ib", speaker, (const void *)model,
-                                  model ? sizeof model->bytes : (size_t)0);
+    vx_err err = vx_store_hold(store, &hold, info);
+    if (err != VX_OK)
+        return err;
+    err = vx_profile_prove(store, speaker, info);
+    if (err == VX_OK)
+        err = vx_store_prepare(store, &rows, info, sql, "ib", speaker, (const void *)model,
+                               model ? sizeof model->bytes : (size_t)0);
     while (err == VX_OK && (err = vx_store_step(store, rows, &row, info)) == VX_OK && row) {
         read_sample(rows, &sample);
         err = vx_buf_append(&list, &sample, sizeof sample);
     }
     sqlite3_finalize(rows);
-    vx_store_unlock(store);
+    vx_store_release(store, hold);
     if (err != VX_OK) {
         vx_buf_done(&list);
         return err;

@@ -2,12 +2,14 @@
  * Owns:   every CREATE and ALTER of the store. Does not: begin transactions, keep backups (store.c does both around it).
  *
  * Step i brings a file of version i to version i + 1; version 0 is a file without tables. A step that was ever released
- * is never changed: files made by it are out there, and tests walk from every version to the last.
+ * is never changed: files made by it are out there, and tests walk from every version to the last. A step that changes
+ * what a MAC covers (binding.c, attempts.c) needs MACs anew in its transaction, after a proof of the old ones.
  */
 #include "edge/store/store_private.h"
 
 /* AUTOINCREMENT: ids are never given twice, so that a sealed value of a row that was removed, whose place holds the id,
- * opens nowhere else, and no new speaker inherits the habits ("habits/3") of one who is gone. */
+ * opens nowhere else, and no new speaker inherits the habits ("habits/3") of one who is gone.
+ * Few indexes: proofs read tables (binding.c), and ten recordings a speaker are found as fast without. */
 static const char version_1[] =
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT;"
 
@@ -17,7 +19,8 @@ static const char version_1[] =
     "  created_ms INTEGER NOT NULL,"
     "  updated_ms INTEGER NOT NULL,"
     "  armed INTEGER NOT NULL DEFAULT 0 CHECK (armed IN (0, 1)),"
-    "  starter_accepted INTEGER NOT NULL DEFAULT 0 CHECK (starter_accepted IN (0, 1))"
+    "  starter_accepted INTEGER NOT NULL DEFAULT 0 CHECK (starter_accepted IN (0, 1)),"
+    "  mac BLOB NOT NULL DEFAULT x''" /* of the profile, see binding.h; written last in each transaction */
     ") STRICT;"
 
     /* The measures are those of vx_quality, in its order. */
@@ -36,12 +39,10 @@ static const char version_1[] =
     "  score REAL NOT NULL,"
     "  audio BLOB" /* sealed; NULL where only the embedding is known */
     ") STRICT;"
-    "CREATE INDEX samples_of_speaker ON samples (speaker, score);"
 
     "CREATE TABLE embeddings ("
     "  sample INTEGER NOT NULL REFERENCES samples ON DELETE CASCADE,"
     "  model BLOB NOT NULL CHECK (length(model) = 32),"
-    "  dim INTEGER NOT NULL,"
     "  vector BLOB NOT NULL," /* sealed */
     "  made_ms INTEGER NOT NULL,"
     "  PRIMARY KEY (sample, model)"
@@ -49,16 +50,16 @@ static const char version_1[] =
 
     /* Verdicts by name: what a number means may move, a record of three years ago must not. */
     "CREATE TABLE attempts ("
-    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id INTEGER PRIMARY KEY," /* 1, 2, ... without gaps; the head counts them */
     "  begun_ms INTEGER NOT NULL,"
     "  ended_ms INTEGER," /* NULL, with the three below, while it has not ended */
     "  command TEXT NOT NULL,"
     "  speaker TEXT NOT NULL,"
     "  verdict TEXT,"
     "  probability REAL,"
+    "  mac BLOB NOT NULL DEFAULT x''," /* of the other columns */
     "  detail TEXT"
     ") STRICT;"
-    "CREATE INDEX attempts_of_speaker ON attempts (speaker, id);"
 
     "CREATE TABLE audit ("
     "  n INTEGER PRIMARY KEY,"

@@ -14,12 +14,12 @@
 /* Rowids rise with every write, so the highest is what was written last, whatever the clock did. */
 #define SELECT_SPEAKERS                                                                                                \
     "SELECT id, name, created_ms, updated_ms, armed, starter_accepted,"                                                \
-    " (SELECT count(*) FROM samples WHERE speaker = p.id),"                                                            \
-    " (SELECT count(DISTINCT microphone) FROM samples WHERE speaker = p.id),"                                          \
-    " (SELECT count(audio) FROM samples WHERE speaker = p.id),"                                                        \
-    " (SELECT e.model FROM embeddings e JOIN samples s ON s.id = e.sample WHERE s.speaker = p.id"                      \
-    "  ORDER BY e.rowid DESC LIMIT 1)"                                                                                 \
-    " FROM speakers p"
+    " (SELECT count(*) FROM samples NOT INDEXED WHERE speaker = p.id),"                                                \
+    " (SELECT count(DISTINCT microphone) FROM samples NOT INDEXED WHERE speaker = p.id),"                              \
+    " (SELECT count(audio) FROM samples NOT INDEXED WHERE speaker = p.id),"                                            \
+    " (SELECT e.model FROM embeddings e NOT INDEXED JOIN samples s NOT INDEXED ON s.id = e.sample"                     \
+    "  WHERE s.speaker = p.id ORDER BY e.rowid DESC LIMIT 1)"                                                          \
+    " FROM speakers p NOT INDEXED"
 
 vx_err vx_speaker_check_name(const char *name, vx_errinfo *info)
 {
@@ -75,7 +75,7 @@ static vx_err not_enrolled(vx_store *store, const char *name, vx_errinfo *info)
     sqlite3_stmt *rows = NULL;
     bool row;
 
-    if (vx_store_prepare(store, &rows, NULL, "SELECT name FROM speakers ORDER BY name", "") != VX_OK)
+    if (vx_store_prepare(store, &rows, NULL, "SELECT name FROM speakers NOT INDEXED ORDER BY name", "") != VX_OK)
         return vx_errinfo_set(info, VX_ERR_NOT_ENROLLED, "nobody is enrolled as '%s'", name);
     while (vx_store_step(store, rows, &row, NULL) == VX_OK && row) {
         const int n = snprintf(list + len, sizeof list - len, "%s%s", len > 0 ? ", " : "",
@@ -92,42 +92,72 @@ static vx_err not_enrolled(vx_store *store, const char *name, vx_errinfo *info)
     return vx_errinfo_set(info, VX_ERR_NOT_ENROLLED, "nobody is enrolled as '%s' (enrolled: %s)", name, list);
 }
 
-vx_err vx_speaker_find(vx_store *store, const char *name, vx_speaker *ret_speaker, vx_errinfo *info)
+/* Of a row that is not proven yet. */
+static vx_err read_by_name(vx_store *store, const char *name, bool *ret_found, vx_speaker *ret_speaker,
+                           vx_errinfo *info)
 {
     sqlite3_stmt *rows = NULL;
-    bool row = false;
     vx_err err = vx_store_prepare(store, &rows, info, SELECT_SPEAKERS " WHERE name = ?1", "t", name);
     if (err == VX_OK)
-        err = vx_store_step(store, rows, &row, info);
-    if (err == VX_OK && row)
+        err = vx_store_step(store, rows, ret_found, info);
+    if (err == VX_OK && *ret_found)
         read_speaker(rows, ret_speaker);
     sqlite3_finalize(rows);
-    return err == VX_OK && !row ? not_enrolled(store, name, info) : err;
+    return err;
+}
+
+vx_err vx_speaker_look(vx_store *store, const char *name, bool *ret_found, vx_speaker *ret_speaker, vx_errinfo *info)
+{
+    vx_speaker speaker = {.id = 0};
+    bool found = false;
+    vx_err err = read_by_name(store, name, &found, &speaker, info);
+    if (err == VX_OK)
+        err = found ? vx_profile_prove(store, speaker.id, info) : vx_profiles_prove(store, info);
+    if (err != VX_OK)
+        return err;
+    *ret_found = found;
+    if (found)
+        *ret_speaker = speaker;
+    return VX_OK;
+}
+
+vx_err vx_speaker_find(vx_store *store, const char *name, vx_speaker *ret_speaker, vx_errinfo *info)
+{
+    bool found = false;
+    vx_err err = vx_speaker_look(store, name, &found, ret_speaker, info);
+    return err == VX_OK && !found ? not_enrolled(store, name, info) : err;
 }
 
 vx_err vx_store_speaker(vx_store *store, const char *name, vx_speaker *ret_speaker, vx_errinfo *info)
 {
-    vx_store_lock(store);
-    vx_err err = vx_speaker_find(store, name, ret_speaker, info);
-    vx_store_unlock(store);
+    sqlite3_stmt *hold = NULL;
+    vx_err err = vx_store_hold(store, &hold, info);
+    if (err != VX_OK)
+        return err;
+    err = vx_speaker_find(store, name, ret_speaker, info);
+    vx_store_release(store, hold);
     return err;
 }
 
 vx_err vx_store_speakers(vx_store *store, vx_speaker **ret_speakers, size_t *ret_n, vx_errinfo *info)
 {
-    sqlite3_stmt *rows = NULL;
+    sqlite3_stmt *hold = NULL, *rows = NULL;
     vx_buf list = {0};
     vx_speaker speaker = {.id = 0};
     bool row = true;
 
-    vx_store_lock(store);
-    vx_err err = vx_store_prepare(store, &rows, info, SELECT_SPEAKERS " ORDER BY name", "");
+    vx_err err = vx_store_hold(store, &hold, info);
+    if (err != VX_OK)
+        return err;
+    err = vx_profiles_prove(store, info);
+    if (err == VX_OK)
+        err = vx_store_prepare(store, &rows, info, SELECT_SPEAKERS " ORDER BY name", "");
     while (err == VX_OK && (err = vx_store_step(store, rows, &row, info)) == VX_OK && row) {
         read_speaker(rows, &speaker);
         err = vx_buf_append(&list, &speaker, sizeof speaker);
     }
     sqlite3_finalize(rows);
-    vx_store_unlock(store);
+    vx_store_release(store, hold);
     if (err != VX_OK) {
         vx_buf_done(&list);
         return err;
@@ -137,11 +167,22 @@ vx_err vx_store_speakers(vx_store *store, vx_speaker **ret_speakers, size_t *ret
     return VX_OK;
 }
 
+/* A profile that was damaged can be removed, and be enrolled anew: which profiles there are is proven, and not what is in
+ * this one. */
+static vx_err find_to_remove(vx_store *store, const char *name, vx_speaker *ret_speaker, vx_errinfo *info)
+{
+    bool found = false;
+    vx_err err = vx_roster_prove(store, info);
+    if (err == VX_OK)
+        err = read_by_name(store, name, &found, ret_speaker, info);
+    return err == VX_OK && !found ? not_enrolled(store, name, info) : err;
+}
+
 static vx_err forget(vx_store *store, const char *name, vx_errinfo *info)
 {
     vx_speaker speaker = {.id = 0};
     char detail[64];
-    vx_err err = vx_speaker_find(store, name, &speaker, info);
+    vx_err err = find_to_remove(store, name, &speaker, info);
     if (err != VX_OK)
         return err;
     (void)snprintf(detail, sizeof detail, "{\"recordings\":%d}", speaker.n_samples);
@@ -150,6 +191,8 @@ static vx_err forget(vx_store *store, const char *name, vx_errinfo *info)
     if (err == VX_OK)
         err = vx_store_run(store, info, "DELETE FROM vals WHERE substr(name, instr(name, '/') + 1) = CAST(?1 AS TEXT)",
                            "i", speaker.id);
+    if (err == VX_OK)
+        err = vx_roster_bind(store, info);
     return err == VX_OK ? vx_audit_add(store, "removed", name, detail, info) : err;
 }
 
@@ -185,18 +228,23 @@ static vx_err audit_rename(vx_store *store, const char *name, const char *new_na
 
 static vx_err rename_all(vx_store *store, const char *name, const char *new_name, vx_errinfo *info)
 {
-    vx_speaker speaker = {.id = 0};
+    vx_speaker speaker = {.id = 0}, other = {.id = 0};
+    bool taken = false;
     vx_err err = vx_speaker_find(store, name, &speaker, info);
+    if (err == VX_OK)
+        err = vx_speaker_look(store, new_name, &taken, &other, info);
     if (err != VX_OK)
         return err;
-    if (vx_speaker_find(store, new_name, &speaker, NULL) == VX_OK)
+    if (taken)
         return vx_errinfo_set(info, VX_ERR_EXISTS, "somebody is enrolled as '%s' already", new_name);
-    err = vx_store_run(store, info, "UPDATE speakers SET name = ?2, updated_ms = ?3 WHERE name = ?1", "tti", name,
+    err = vx_store_run(store, info, "UPDATE speakers SET name = ?2, updated_ms = ?3 WHERE id = ?1", "iti", speaker.id,
                        new_name, vx_wall_ms());
+    if (err == VX_OK)
+        err = vx_profile_bind(store, speaker.id, info);
     /* History goes with the person: so do the rejections that make the next attempt wait, and who is enrolled under the
      * old name next starts without them. */
     if (err == VX_OK)
-        err = vx_store_run(store, info, "UPDATE attempts SET speaker = ?2 WHERE speaker = ?1", "tt", name, new_name);
+        err = vx_attempts_rename(store, name, new_name, info);
     return err == VX_OK ? audit_rename(store, name, new_name, info) : err;
 }
 
@@ -218,6 +266,8 @@ static vx_err arm(vx_store *store, const char *name, bool armed, bool starter_ac
         err = vx_store_run(store, info,
                            "UPDATE speakers SET armed = ?2, starter_accepted = ?3, updated_ms = ?4 WHERE id = ?1",
                            "iiii", speaker.id, (int64_t)armed, (int64_t)starter_accepted, vx_wall_ms());
+    if (err == VX_OK)
+        err = vx_profile_bind(store, speaker.id, info);
     if (err != VX_OK)
         return err;
     return vx_audit_add(store, armed ? "armed" : "disarmed", name,

@@ -42,6 +42,30 @@ void vx_store_unlock(vx_store *store)
     pthread_mutex_unlock(&store->lock);
 }
 
+/* A statement that is under way holds the file as it was at its first row. */
+vx_err vx_store_hold(vx_store *store, sqlite3_stmt **ret_hold, vx_errinfo *info)
+{
+    sqlite3_stmt *hold = NULL;
+    bool row = false;
+    vx_store_lock(store);
+    vx_err err = vx_store_prepare(store, &hold, info, "SELECT name FROM meta", "");
+    if (err == VX_OK)
+        err = vx_store_step(store, hold, &row, info);
+    if (err != VX_OK) {
+        sqlite3_finalize(hold);
+        vx_store_unlock(store);
+        return err;
+    }
+    *ret_hold = hold;
+    return VX_OK;
+}
+
+void vx_store_release(vx_store *store, sqlite3_stmt *hold)
+{
+    sqlite3_finalize(hold);
+    vx_store_unlock(store);
+}
+
 /* Some errors (disk full, I/O, memory) make SQLite roll back by itself, and what came after would be committed alone; some
  * (memory) keep it from rolling back, and what was to be undone would be read, and go into the next transaction. */
 static vx_err check_state(vx_store *store, vx_errinfo *info)

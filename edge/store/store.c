@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "edge/store/binding.h"
 #include "edge/store/durable.h"
-#include "edge/store/store_private.h"
 #include "shared/base/clock.h"
 
 enum { VALUE_MAX = 16 << 20 }; /* the longest value is a minute of sealed audio: 1.9 MB */
@@ -183,7 +183,7 @@ static vx_err fill_new(vx_store *store, const vx_schema *schema, vx_keyring_kind
     if (err == VX_OK)
         err = vx_meta_put(store, VX_META_KEY_ID, store->key_id, strlen(store->key_id), info);
     if (err == VX_OK)
-        err = vx_audit_found(store, info);
+        err = vx_head_found(store, info);
     vx_buf_done(&proof);
     return err;
 }

@@ -3,7 +3,9 @@
  *         What lies in it: profiles.h, attempts.h, audit.h. Does not: compare voices, decide, know models.
  *
  * What a function here reported as done is on the disk and survives a power cut; a transaction that was cut off is as if
- * it had not begun. Audio, embeddings, habits and calibration are sealed (vault.h); names, times and verdicts are not.
+ * it had not begun. Audio, embeddings, habits and calibration are sealed (vault.h); names, times and verdicts can be read
+ * by whoever has the file, but not changed: what is plain is bound under the same key, and proven when it is read
+ * (binding.h, docs/store.md).
  */
 #ifndef VX_EDGE_STORE_STORE_H
 #define VX_EDGE_STORE_STORE_H
@@ -49,8 +51,9 @@ typedef struct {
 } vx_store_view;
 VX_MUST_CHECK vx_err vx_store_get_view(vx_store *store, vx_store_view *ret_view, vx_errinfo *info);
 
-/* SQLite's integrity check, foreign keys, and that every sealed value opens; the audit log has a proof of its own
- * (vx_audit_verify). Errors: STORE_CORRUPT (info: the first fault), AUDIT_BROKEN (the log's head does not open). */
+/* SQLite's integrity check, foreign keys, that profiles and attempts are as voxlock left them, and that every sealed value
+ * opens; the audit log has a proof of its own (vx_audit_verify). Errors: STORE_CORRUPT (info: the first fault),
+ * AUDIT_BROKEN (the log's head does not open, or the log ends elsewhere). */
 VX_MUST_CHECK vx_err vx_store_check(vx_store *store, vx_errinfo *info);
 
 /* Writes everything into one new file of mode 0600 that restore reads: the database, sealed under a passphrase (scrypt,

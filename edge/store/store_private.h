@@ -37,6 +37,9 @@ VX_MUST_CHECK vx_err vx_store_end(vx_store *store, vx_err err, vx_errinfo *info)
 /* For reading alone: only the lock. */
 void vx_store_lock(vx_store *store);
 void vx_store_unlock(vx_store *store);
+/* The lock and one moment: what is read until the release is the file as it is now, though other processes write. */
+VX_MUST_CHECK vx_err vx_store_hold(vx_store *store, sqlite3_stmt **ret_hold, vx_errinfo *info);
+void vx_store_release(vx_store *store, sqlite3_stmt *hold);
 
 /* A statement, with values bound to ?1, ?2, ... by a format: i int64_t, d double, t text (borrowed, NULL is NULL),
  * b const void * and size_t (borrowed; NULL is NULL). *ret_statement is finalized by the caller. */
@@ -70,17 +73,12 @@ VX_MUST_CHECK vx_err vx_store_open_as(const vx_store_options *options, const vx_
 
 #define VX_META_KEY_ID     "key_id"     /* text: the name of its key */
 #define VX_META_KEY_PROOF  "key_proof"  /* sealed: opens with the right key alone */
-#define VX_META_AUDIT_HEAD "audit_head" /* sealed: number and MAC of the last audit entry */
+#define VX_META_AUDIT_HEAD "audit_head" /* sealed: how much there is, see binding.h */
 #define VX_PLACE_KEY_PROOF "meta/key_proof"
 
 /* Appended to ret_value. Errors: STORE_CORRUPT (every file has them), IO, NOMEM. */
 VX_MUST_CHECK vx_err vx_meta_get(vx_store *store, const char *name, vx_buf *ret_value, vx_errinfo *info);
 VX_MUST_CHECK vx_err vx_meta_put(vx_store *store, const char *name, const void *value, size_t len, vx_errinfo *info);
-
-/* The head of an audit log without entries, for a new file; inside a transaction. audit.c */
-VX_MUST_CHECK vx_err vx_audit_found(vx_store *store, vx_errinfo *info);
-/* Whether the head opens. audit.c */
-VX_MUST_CHECK vx_err vx_audit_check_head(vx_store *store, vx_errinfo *info);
 
 /* ---- folder and file (place.c) ------------------------------------------------------------------------------------ */
 
@@ -108,16 +106,18 @@ static inline const char *vx_place_value(char ret_place[VX_PLACE_CAP], const cha
     snprintf(ret_place, VX_PLACE_CAP, "value/%.*s", VX_VALUE_NAME_CAP - 1, name);
     return ret_place;
 }
-static inline const char *vx_place_audio(char ret_place[VX_PLACE_CAP], int64_t sample)
+static inline const char *vx_place_audio(char ret_place[VX_PLACE_CAP], int64_t speaker, int64_t sample)
 {
-    snprintf(ret_place, VX_PLACE_CAP, "sample/%lld/audio", (long long)sample);
+    snprintf(ret_place, VX_PLACE_CAP, "speaker/%lld/sample/%lld/audio", (long long)speaker, (long long)sample);
     return ret_place;
 }
-static inline const char *vx_place_vector(char ret_place[VX_PLACE_CAP], int64_t sample, const uint8_t model[32])
+static inline const char *vx_place_vector(char ret_place[VX_PLACE_CAP], int64_t speaker, int64_t sample,
+                                          const uint8_t model[32])
 {
     char hex[65];
     vx_hex(model, 32, hex);
-    snprintf(ret_place, VX_PLACE_CAP, "embedding/%lld/%s", (long long)sample, hex);
+    snprintf(ret_place, VX_PLACE_CAP, "speaker/%lld/sample/%lld/embedding/%s", (long long)speaker, (long long)sample,
+             hex);
     return ret_place;
 }
 

@@ -60,28 +60,30 @@ static vx_err unpack(const vx_buf *bytes, const uint8_t *model, int64_t sample, 
     return VX_OK;
 }
 
-vx_err vx_voiceprint_write(vx_store *store, int64_t sample, const vx_embedding *embedding, vx_errinfo *info)
+vx_err vx_voiceprint_write(vx_store *store, int64_t speaker, int64_t sample, const vx_embedding *embedding,
+                           vx_errinfo *info)
 {
     char place[VX_PLACE_CAP];
     vx_buf plain = {0}, sealed = {0};
     const uint8_t *model = embedding->model.bytes;
+    vx_place_vector(place, speaker, sample, model);
     vx_err err = pack(embedding, &plain, info);
     if (err == VX_OK)
-        err = vx_vault_seal(store->vault, vx_place_vector(place, sample, model), plain.data, plain.len, &sealed);
+        err = vx_vault_seal(store->vault, place, plain.data, plain.len, &sealed);
     /* REPLACE, not an update: the row moves to the end, which tells what was written last. */
     if (err == VX_OK)
         err = vx_store_run(store, info,
-                           "INSERT OR REPLACE INTO embeddings (sample, model, dim, vector, made_ms)"
-                           " VALUES (?1, ?2, ?3, ?4, ?5)",
-                           "ibibi", sample, (const void *)model, (size_t)VX_SHA256_BYTES, (int64_t)embedding->dim,
-                           (const void *)sealed.data, sealed.len, vx_wall_ms());
+                           "INSERT OR REPLACE INTO embeddings (sample, model, vector, made_ms)"
+                           " VALUES (?1, ?2, ?3, ?4)",
+                           "ibbi", sample, (const void *)model, (size_t)VX_SHA256_BYTES, (const void *)sealed.data,
+                           sealed.len, vx_wall_ms());
     vx_buf_wipe_done(&plain);
     vx_buf_done(&sealed);
     return err;
 }
 
 /* Columns: sample, model, vector. */
-static vx_err open_vector(vx_store *store, sqlite3_stmt *row, vx_embedding *ret, vx_errinfo *info)
+static vx_err open_vector(vx_store *store, int64_t speaker, sqlite3_stmt *row, vx_embedding *ret, vx_errinfo *info)
 {
     char place[VX_PLACE_CAP];
     vx_buf plain = {0};
@@ -91,7 +93,7 @@ static vx_err open_vector(vx_store *store, sqlite3_stmt *row, vx_embedding *ret,
         return vx_errinfo_set(info, VX_ERR_STORE_CORRUPT, "the voiceprint of recording %lld names no model",
                               (long long)sample);
     const void *sealed = sqlite3_column_blob(row, 2);
-    vx_err err = vx_vault_open(store->vault, vx_place_vector(place, sample, model), sealed,
+    vx_err err = vx_vault_open(store->vault, vx_place_vector(place, speaker, sample, model), sealed,
                                (size_t)sqlite3_column_bytes(row, 2), &plain, info);
     if (err == VX_OK)
         err = unpack(&plain, model, sample, ret, info);
@@ -106,7 +108,8 @@ static vx_err none_of_model(vx_store *store, int64_t speaker, const vx_model_dig
     sqlite3_stmt *rows = NULL;
     bool row;
     vx_err err = vx_store_prepare(store, &rows, info,
-                                  "SELECT DISTINCT e.model FROM embeddings e JOIN samples s ON s.id = e.sample"
+                                  "SELECT DISTINCT e.model FROM embeddings e NOT INDEXED"
+                                  " JOIN samples s NOT INDEXED ON s.id = e.sample"
                                   " WHERE s.speaker = ?1 ORDER BY e.rowid DESC LIMIT 3",
                                   "i", speaker);
     while (err == VX_OK && (err = vx_store_step(store, rows, &row, info)) == VX_OK && row) {
@@ -127,10 +130,10 @@ static vx_err none_of_model(vx_store *store, int64_t speaker, const vx_model_dig
                           hex);
 }
 
-static vx_err read_exemplar(vx_store *store, sqlite3_stmt *row, vx_exemplar *ret, vx_errinfo *info)
+static vx_err read_exemplar(vx_store *store, int64_t speaker, sqlite3_stmt *row, vx_exemplar *ret, vx_errinfo *info)
 {
     memset(ret, 0, sizeof *ret);
-    vx_err err = open_vector(store, row, &ret->embedding, info);
+    vx_err err = open_vector(store, speaker, row, &ret->embedding, info);
     ret->sample = sqlite3_column_int64(row, 0);
     ret->speech_s = sqlite3_column_double(row, 3);
     ret->quality = sqlite3_column_double(row, 4);
@@ -141,26 +144,29 @@ static vx_err read_exemplar(vx_store *store, sqlite3_stmt *row, vx_exemplar *ret
 vx_err vx_store_exemplars(vx_store *store, int64_t speaker, const vx_model_digest *model, vx_exemplar **ret,
                           size_t *ret_n, vx_errinfo *info)
 {
-    sqlite3_stmt *rows = NULL;
+    static const char sql[] = "SELECT e.sample, e.model, e.vector, s.speech_s, s.score, s.microphone"
+                              " FROM embeddings e NOT INDEXED JOIN samples s NOT INDEXED ON s.id = e.sample"
+                              " WHERE s.speaker = ?1 AND e.model = ?2 ORDER BY s.score DESC, s.id DESC";
+    sqlite3_stmt *hold = NULL, *rows = NULL;
     vx_buf list = {0};
     vx_exemplar exemplar = {0};
     bool row = true;
 
-    vx_store_lock(store);
-    vx_err err = vx_store_prepare(store, &rows, info,
-                                  "SELECT e.sample, e.model, e.vector, s.speech_s, s.score, s.microphone"
-                                  " FROM embeddings e JOIN samples s ON s.id = e.sample"
-                                  " WHERE s.speaker = ?1 AND e.model = ?2 ORDER BY s.score DESC, s.id DESC",
-                                  "ib", speaker, (const void *)model->bytes, sizeof model->bytes);
+    vx_err err = vx_store_hold(store, &hold, info);
+    if (err != VX_OK)
+        return err;
+    err = vx_profile_prove(store, speaker, info);
+    if (err == VX_OK)
+        err = vx_store_prepare(store, &rows, info, sql, "ib", speaker, (const void *)model->bytes, sizeof model->bytes);
     while (err == VX_OK && (err = vx_store_step(store, rows, &row, info)) == VX_OK && row) {
-        err = read_exemplar(store, rows, &exemplar, info);
+        err = read_exemplar(store, speaker, rows, &exemplar, info);
         if (err == VX_OK)
             err = vx_buf_append(&list, &exemplar, sizeof exemplar);
     }
     sqlite3_finalize(rows);
     if (err == VX_OK && list.len == 0)
         err = none_of_model(store, speaker, model, info);
-    vx_store_unlock(store);
+    vx_store_release(store, hold);
     vx_wipe(&exemplar, sizeof exemplar);
     if (err != VX_OK) {
         vx_buf_wipe_done(&list);
@@ -171,25 +177,28 @@ vx_err vx_store_exemplars(vx_store *store, int64_t speaker, const vx_model_diges
     return VX_OK;
 }
 
-/* Name of a speaker for the audit log, which is kept by name. */
+/* Name of a speaker for the audit log, which is kept by name; the profile is proven. */
 static vx_err name_of(vx_store *store, int64_t speaker, char ret_name[VX_NAME_CAP], vx_errinfo *info)
 {
     sqlite3_stmt *rows = NULL;
     bool row = false;
-    vx_err err = vx_store_prepare(store, &rows, info, "SELECT name FROM speakers WHERE id = ?1", "i", speaker);
+    vx_err err = vx_profile_prove(store, speaker, info);
+    if (err == VX_OK)
+        err = vx_store_prepare(store, &rows, info, "SELECT name FROM speakers WHERE id = ?1", "i", speaker);
     if (err == VX_OK)
         err = vx_store_step(store, rows, &row, info);
-    if (err == VX_OK && row)
+    if (err == VX_OK)
         vx_row_text(rows, 0, ret_name, VX_NAME_CAP);
     sqlite3_finalize(rows);
-    return err == VX_OK && !row
-               ? vx_errinfo_set(info, VX_ERR_NOT_ENROLLED, "there is no speaker %lld", (long long)speaker)
-               : err;
+    return err;
 }
 
+/* The end of a change to a profile's voiceprints. */
 static vx_err touch(vx_store *store, int64_t speaker, vx_errinfo *info)
 {
-    return vx_store_run(store, info, "UPDATE speakers SET updated_ms = ?2 WHERE id = ?1", "ii", speaker, vx_wall_ms());
+    vx_err err =
+        vx_store_run(store, info, "UPDATE speakers SET updated_ms = ?2 WHERE id = ?1", "ii", speaker, vx_wall_ms());
+    return err == VX_OK ? vx_profile_bind(store, speaker, info) : err;
 }
 
 static vx_err audit_migrated(vx_store *store, const char *name, const vx_model_digest *model, size_t n, bool padded,
@@ -213,7 +222,7 @@ static vx_err put_one(vx_store *store, int64_t speaker, int64_t sample, const vx
     sqlite3_finalize(rows);
     if (err == VX_OK && !row)
         err = vx_errinfo_set(info, VX_ERR_NOT_FOUND, "recording %lld is not kept of this speaker", (long long)sample);
-    return err == VX_OK ? vx_voiceprint_write(store, sample, embedding, info) : err;
+    return err == VX_OK ? vx_voiceprint_write(store, speaker, sample, embedding, info) : err;
 }
 
 static vx_err put_all(vx_store *store, int64_t speaker, const int64_t *samples, const vx_embedding *embeddings,
@@ -240,11 +249,16 @@ vx_err vx_store_put_embeddings(vx_store *store, int64_t speaker, const int64_t *
 static vx_err forget(vx_store *store, const vx_model_digest *keep, vx_errinfo *info)
 {
     char text[VX_DIGEST_TEXT], detail[160];
-    vx_err err = vx_store_run(store, info,
-                              "DELETE FROM embeddings WHERE model <> ?1"
-                              " AND sample IN (SELECT id FROM samples WHERE audio IS NOT NULL)",
-                              "b", (const void *)keep->bytes, sizeof keep->bytes);
+    vx_err err = vx_profiles_prove(store, info);
+    if (err != VX_OK)
+        return err;
+    err = vx_store_run(store, info,
+                       "DELETE FROM embeddings WHERE model <> ?1"
+                       " AND sample IN (SELECT id FROM samples WHERE audio IS NOT NULL)",
+                       "b", (const void *)keep->bytes, sizeof keep->bytes);
     const int n = sqlite3_changes(store->db);
+    if (err == VX_OK && n > 0)
+        err = vx_profiles_bind(store, info);
     if (err != VX_OK || n == 0)
         return err;
     vx_model_digest_text(keep, text);
@@ -277,15 +291,16 @@ static vx_err old_vectors(vx_store *store, int64_t speaker, const vx_model_diges
     vx_exemplar old = {0};
     bool row = true;
     vx_err err = vx_store_prepare(store, &rows, info,
-                                  "SELECT e.sample, e.model, e.vector FROM embeddings e WHERE e.rowid IN"
-                                  " (SELECT max(f.rowid) FROM embeddings f JOIN samples s ON s.id = f.sample"
+                                  "SELECT e.sample, e.model, e.vector FROM embeddings e NOT INDEXED WHERE e.rowid IN"
+                                  " (SELECT max(f.rowid) FROM embeddings f NOT INDEXED"
+                                  "  JOIN samples s NOT INDEXED ON s.id = f.sample"
                                   "  WHERE s.speaker = ?1 GROUP BY f.sample)"
-                                  " AND e.sample NOT IN (SELECT sample FROM embeddings WHERE model = ?2)"
+                                  " AND e.sample NOT IN (SELECT sample FROM embeddings NOT INDEXED WHERE model = ?2)"
                                   " ORDER BY e.sample",
                                   "ib", speaker, (const void *)model->bytes, sizeof model->bytes);
     while (err == VX_OK && (err = vx_store_step(store, rows, &row, info)) == VX_OK && row) {
         old.sample = sqlite3_column_int64(rows, 0);
-        err = open_vector(store, rows, &old.embedding, info);
+        err = open_vector(store, speaker, rows, &old.embedding, info);
         if (err == VX_OK)
             err = vx_buf_append(ret_list, &old, sizeof old);
     }
@@ -310,7 +325,7 @@ static vx_err pad_all(vx_store *store, const char *name, const vx_model_digest *
     for (size_t i = 0; err == VX_OK && i < n; i++) {
         err = pad_one(&old[i].embedding, model, dim, info);
         if (err == VX_OK)
-            err = vx_voiceprint_write(store, old[i].sample, &old[i].embedding, info);
+            err = vx_voiceprint_write(store, speaker.id, old[i].sample, &old[i].embedding, info);
     }
     vx_buf_wipe_done(&list);
     if (err == VX_OK && n > 0)

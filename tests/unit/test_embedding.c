@@ -230,16 +230,11 @@ static void test_wipe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_length_is_one),
-        cmocka_unit_test(test_unusable_vectors),
-        cmocka_unit_test(test_normalises_in_place),
-        cmocka_unit_test(test_cosine),
-        cmocka_unit_test(test_cosine_stays_in_range),
-        cmocka_unit_test(test_cosine_of_no_numbers),
-        cmocka_unit_test(test_models_are_not_mixed),
-        cmocka_unit_test(test_digest_text),
-        cmocka_unit_test(test_digest_refused),
-        cmocka_unit_test(test_wipe),
+        cmocka_unit_test(test_length_is_one),         cmocka_unit_test(test_unusable_vectors),
+        cmocka_unit_test(test_normalises_in_place),   cmocka_unit_test(test_cosine),
+        cmocka_unit_test(test_cosine_stays_in_range), cmocka_unit_test(test_cosine_of_no_numbers),
+        cmocka_unit_test(test_models_are_not_mixed),  cmocka_unit_test(test_digest_text),
+        cmocka_unit_test(test_digest_refused),        cmocka_unit_test(test_wipe),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,16 +104,20 @@ static void voiceprints_of_models_lie_side_by_side(void **state)
     const int64_t ids[] = {1, 2};
     const vx_embedding anew[] = {fixture_embedding(11, 2, 128), fixture_embedding(12, 2, 128)};
     const vx_model_digest two = fixture_model(2), three = fixture_model(3);
+    vx_new_sample unmeasured = fixture_sample(3, 1, 0.5, "");
+    unmeasured.embedding = NULL;
     enrol(store, "ada", s, 2, false, 2, 0);
-    const int64_t ada = get(store, "ada").id;
+    enrol(store, "bob", &unmeasured, 1, false, 1, 0);
+    const int64_t ada = get(store, "ada").id, bob = get(store, "bob").id;
 
     vx_exemplar *list = (void *)&ids;
     size_t n = 5;
-    vx_errinfo info = {0}, none = {0};
+    vx_errinfo info = {0}, none = {0}, nobody = {0};
     expect_err(vx_store_exemplars(store, ada, &two, &list, &n, &info), VX_ERR_NOT_FOUND, &info,
                "of model 015a00000000, not of 025a00000000: voxlock migrate");
     assert_true((void *)list == (void *)&ids && n == 5);
-    expect_err(vx_store_exemplars(store, 99, &two, &list, &n, &none), VX_ERR_NOT_FOUND, &none, "no voiceprint yet");
+    expect_err(vx_store_exemplars(store, bob, &two, &list, &n, &none), VX_ERR_NOT_FOUND, &none, "no voiceprint yet");
+    expect_err(vx_store_exemplars(store, 99, &two, &list, &n, &nobody), VX_ERR_NOT_ENROLLED, &nobody, "speaker 99");
 
     assert_int_equal(vx_store_put_embeddings(store, ada, ids, anew, 2, NULL), VX_OK);
     expect_model(store, "ada", &two);
