@@ -76,6 +76,13 @@ static json_t *answer(const char *name, const recordings *r, int kept, bool arme
                      armed, "model", manifest->name, "accuracy", manifest->accuracy, "recordings", list_of(r));
 }
 
+/* As the store has it: it may have been armed before. */
+static bool is_armed(vx_store *store, const char *name)
+{
+    vx_speaker speaker;
+    return vx_store_speaker(store, name, &speaker, NULL) == VX_OK && speaker.armed;
+}
+
 /* May an AUTHENTICATE for this profile unlock? The starter's error rate is no lock's, so its owner must say so. */
 static vx_err arm(const vx_cmd_call *call, vx_runtime *runtime, vx_errinfo *info)
 {
@@ -125,8 +132,9 @@ static int run(const vx_cmd_call *call)
         (void)vx_cmd_print(json_pack("{s:n, s:s, s:o}", "profile", "code", vx_err_code(err), "recordings", list_of(r)),
                            true);
     if (err == VX_OK)
-        code = vx_cmd_print(answer(call->operands[0], r, kept, call->flags & FLAG_ARM && !arm_err, &runtime.manifest),
-                            call->flags & FLAG_JSON);
+        code = vx_cmd_print(
+            answer(call->operands[0], r, kept, is_armed(runtime.store, call->operands[0]), &runtime.manifest),
+            call->flags & FLAG_JSON);
     if (err != VX_OK || arm_err != VX_OK)
         code = vx_cmd_fail(what, err ? err : arm_err, &info);
     for (size_t i = 0; r && i < r->n; i++)

@@ -4,19 +4,27 @@
  */
 #include "edge/enrol.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "edge/capture/quality.h"
 #include "edge/likeness.h"
 #include "edge/store/profiles.h"
 #include "shared/base/bytes.h"
 #include "shared/base/clock.h"
+#include "shared/base/file.h"
 
 /* Two embeddings of one recording. Two recordings of one speaker that share nothing came to 0.9945 at most (462 dev
  * recordings), those made of the same words cut from one take to 0.9996 and more. */
 static const double COPY_COSINE = 0.998;
+/* A long enrolment by the cloud takes minutes; who waits is told after one. */
+enum { TURN_WAIT_MS = 60000, TURN_STEP_MS = 20 };
 /* All recordings together tell whose voice they hold; a single one only when a stranger's would hardly come so near. */
 static const double BEYOND_CHANCE = 0.97;
 /* A recording takes as long as it takes: nobody waits at a lock. */
@@ -291,6 +299,30 @@ static vx_err enrol(enrolment *e, int *ret_kept, vx_errinfo *info)
     return err == VX_OK ? store_clips(e, ret_kept, info) : err;
 }
 
+/* One enrolment at a time on this computer: two that read the same profiles and then write would merge two voices.
+ * ret_fd [out] its close ends it */
+static vx_err take_turn(const vx_runtime *runtime, int *ret_fd, vx_errinfo *info)
+{
+    char path[1100];
+    vx_err err = vx_path_join(runtime->data_folder, "enrol.lock", path, sizeof path);
+    if (err != VX_OK)
+        return err;
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return vx_errinfo_set_at(info, errno == EACCES ? VX_ERR_PERMISSION : VX_ERR_IO, path, -1, 0, "cannot open: %s",
+                                 strerror(errno));
+    for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited_ms += TURN_STEP_MS) {
+        if (waited_ms >= TURN_WAIT_MS) {
+            (void)close(fd);
+            return vx_errinfo_set(info, VX_ERR_STORE_LOCKED,
+                                  "another enrolment is under way: try again when it has ended");
+        }
+        (void)nanosleep(&(struct timespec){0, TURN_STEP_MS * 1000000L}, NULL);
+    }
+    *ret_fd = fd;
+    return VX_OK;
+}
+
 vx_err vx_enrol(vx_runtime *runtime, const char *name, const vx_enrol_clip *clips, size_t n,
                 const vx_enrol_options *options, vx_enrol_result *ret_results, int *ret_kept, vx_errinfo *info)
 {
@@ -300,8 +332,13 @@ vx_err vx_enrol(vx_runtime *runtime, const char *name, const vx_enrol_clip *clip
     enrolment e = {
         .runtime = runtime, .name = name, .clips = clips, .n = n, .options = options, .results = ret_results};
     memset(ret_results, 0, n * sizeof *ret_results);
+    int turn = -1;
     e.work = calloc(n, sizeof *e.work);
-    vx_err err = e.work ? enrol(&e, ret_kept, info) : VX_ERR_NOMEM;
+    vx_err err = e.work ? take_turn(runtime, &turn, info) : VX_ERR_NOMEM;
+    if (err == VX_OK)
+        err = enrol(&e, ret_kept, info);
+    if (turn >= 0)
+        (void)close(turn);
     if (e.work)
         vx_wipe(e.work, n * sizeof *e.work);
     free(e.work);

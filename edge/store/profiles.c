@@ -43,6 +43,16 @@ static vx_err check_all(const char *name, const vx_new_sample *samples, size_t n
     return err;
 }
 
+/* What is replaced takes everything with it that it was trusted with: another voice must not inherit an armed profile. */
+static vx_err empty_speaker(vx_store *store, int64_t speaker, vx_errinfo *info)
+{
+    vx_err err = vx_store_run(store, info, "DELETE FROM samples WHERE speaker = ?1", "i", speaker);
+    if (err == VX_OK)
+        err = vx_store_run(store, info, "UPDATE speakers SET armed = 0, starter_accepted = 0 WHERE id = ?1", "i",
+                           speaker);
+    return err == VX_OK ? vx_learned_drop(store, speaker, info) : err;
+}
+
 /* The row of the speaker, made when there is none, and free of what the new recordings replace. */
 static vx_err prepare_speaker(vx_store *store, const char *name, bool replace, int64_t *ret_id, vx_errinfo *info)
 {
@@ -62,7 +72,7 @@ static vx_err prepare_speaker(vx_store *store, const char *name, bool replace, i
                            name, vx_wall_ms());
     *ret_id = found ? speaker.id : sqlite3_last_insert_rowid(store->db);
     if (err == VX_OK && found && replace)
-        err = vx_store_run(store, info, "DELETE FROM samples WHERE speaker = ?1", "i", speaker.id);
+        err = empty_speaker(store, speaker.id, info);
     return err;
 }
 

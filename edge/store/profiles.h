@@ -53,7 +53,7 @@ typedef struct {
 /* Adds recordings to a speaker, who is made when there is none, keeps the best VX_STORE_SAMPLES (by quality.score; of
  * each microphone the best stays, unless there are more microphones than that), and writes one audit entry: all of it
  * or nothing.
- * replace [in] drop what was there before. Refused (LEGACY_PROFILE) where it is false and the profile is legacy.
+ * replace [in] drop what was there before: recordings, what was learned, and whether it may unlock. Refused (LEGACY_PROFILE) where it is false and the profile is legacy.
  * Errors  RANGE (name, n = 0), LEGACY_PROFILE, STORE_*, IO, NOMEM */
 VX_MUST_CHECK vx_err vx_store_enrol(vx_store *store, const char *name, const vx_new_sample *samples, size_t n,
                                     bool replace, vx_enrolled *ret_enrolled, vx_errinfo *info);

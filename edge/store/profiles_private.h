@@ -24,4 +24,7 @@ void vx_row_text(sqlite3_stmt *row, int column, char *ret_text, size_t cap);
 VX_MUST_CHECK vx_err vx_voiceprint_write(vx_store *store, int64_t speaker, int64_t sample,
                                          const vx_embedding *embedding, vx_errinfo *info);
 
+/* Drops what was learned of a speaker: habits, places, prior. In a transaction of the caller. */
+VX_MUST_CHECK vx_err vx_learned_drop(vx_store *store, int64_t speaker, vx_errinfo *info);
+
 #endif

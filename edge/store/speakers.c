@@ -178,6 +178,13 @@ static vx_err find_to_remove(vx_store *store, const char *name, vx_speaker *ret_
     return err == VX_OK && !found ? not_enrolled(store, name, info) : err;
 }
 
+/* "prior/3", "habits/3": what was learned of speaker 3. "calibration/<digest>" belongs to nobody. */
+vx_err vx_learned_drop(vx_store *store, int64_t speaker, vx_errinfo *info)
+{
+    return vx_store_run(store, info, "DELETE FROM vals WHERE substr(name, instr(name, '/') + 1) = CAST(?1 AS TEXT)",
+                        "i", speaker);
+}
+
 static vx_err forget(vx_store *store, const char *name, vx_errinfo *info)
 {
     vx_speaker speaker = {.id = 0};
@@ -187,10 +194,8 @@ static vx_err forget(vx_store *store, const char *name, vx_errinfo *info)
         return err;
     (void)snprintf(detail, sizeof detail, "{\"recordings\":%d}", speaker.n_samples);
     err = vx_store_run(store, info, "DELETE FROM speakers WHERE id = ?1", "i", speaker.id);
-    /* "prior/3", "habits/3": what was learned of speaker 3. "calibration/<digest>" belongs to nobody. */
     if (err == VX_OK)
-        err = vx_store_run(store, info, "DELETE FROM vals WHERE substr(name, instr(name, '/') + 1) = CAST(?1 AS TEXT)",
-                           "i", speaker.id);
+        err = vx_learned_drop(store, speaker.id, info);
     if (err == VX_OK)
         err = vx_roster_bind(store, info);
     return err == VX_OK ? vx_audit_add(store, "removed", name, detail, info) : err;

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "tests/support/child.h"
 #include "tests/support/cli.h"
 #include "tests/support/model_copy.h"
 #include "tests/support/scratch.h"
@@ -147,6 +148,14 @@ static void profiles_are_listed_renamed_armed_and_removed(void **state)
     assert_true(json_is_true(json_object_get(json_array_get(json_object_get(root, "profiles"), 0), "armed")));
     assert_true(json_is_false(json_object_get(json_array_get(json_object_get(root, "profiles"), 1), "armed")));
     json_decref(root);
+    /* Adding leaves it armed, another voice in its place does not. */
+    root = json_of(CLI_OK, CLI_ARGS("enroll", "anna", AUDIO "reader1_d.flac", "--json"));
+    assert_true(json_is_true(json_object_get(json_object_get(root, "profile"), "armed")));
+    json_decref(root);
+    root = json_of(CLI_OK, CLI_ARGS("enroll", "anna", AUDIO "reader1_a.flac", AUDIO "reader1_b.flac",
+                                    AUDIO "reader1_c.flac", "--replace", "--json"));
+    assert_true(json_is_false(json_object_get(json_object_get(root, "profile"), "armed")));
+    json_decref(root);
     says(CLI_OK, "", "", CLI_ARGS("profiles", "remove", "robert"));
     says(CLI_OK, "armed", "", CLI_ARGS("audit", "list"));
     root = json_of(CLI_OK, CLI_ARGS("profiles", "--json"));
@@ -173,6 +182,39 @@ static void calibration_states_only_what_it_knows(void **state)
     /* Her own recordings under the name of strangers would teach the opposite. */
     says(CLI_FAILED, "no better", "",
          CLI_ARGS("calibrate", AUDIO "reader1_a.flac", AUDIO "reader1_b.flac", AUDIO "reader1_d.flac"));
+}
+
+/* Two at once: the second sees what the first has stored, and refuses another voice. */
+static void enrolments_take_turns(void **state)
+{
+    (void)state;
+    char data[160];
+    child other = {0};
+    const char *line;
+    snprintf(data, sizeof data, "%s/.local/share/voxlock", home.path);
+    enrol("zoe", AUDIO "reader2_a.flac", AUDIO "reader2_b.flac", AUDIO "reader2_d.flac"); /* the store is there */
+    char *const argv[] = {(char *)VX_BUILD_DIR "/voxlock",
+                          (char *)"enroll",
+                          (char *)"anna",
+                          (char *)AUDIO "reader1_a.flac",
+                          (char *)AUDIO "reader1_b.flac",
+                          (char *)AUDIO "reader1_c.flac",
+                          (char *)"--data",
+                          data,
+                          (char *)"--keyring",
+                          (char *)"file",
+                          (char *)"--model",
+                          (char *)"models/starter",
+                          NULL};
+    assert_true(child_start(argv, CHILD_STDOUT, &other));
+    cli_result r = cli_run(CLI_ARGS("enroll", "anna", AUDIO "reader3_a.flac", AUDIO "reader3_b.flac",
+                                    AUDIO "reader4_a.flac", AUDIO "reader4_b.flac"));
+    while (child_hear(&other, 30000, &line))
+        ;
+    const int first = child_end(&other, 30000);
+    /* One of the two voices, whichever came first; never both. (The other set may be refused for itself too.) */
+    assert_true((first == CLI_OK) != (r.status == CLI_OK));
+    cli_result_done(&r);
 }
 
 /* What was measured is told also when nothing is enrolled. */
@@ -290,6 +332,7 @@ int main(void)
         WITH_HOME(what_was_not_compared_is_no_match_of_zero),
         WITH_HOME(profiles_are_listed_renamed_armed_and_removed),
         WITH_HOME(calibration_states_only_what_it_knows),
+        WITH_HOME(enrolments_take_turns),
         WITH_HOME(a_refused_enrolment_says_what_it_measured),
         WITH_HOME(the_store_is_its_owners_alone),
         WITH_HOME(a_backup_comes_back_on_another_computer),
