@@ -20,7 +20,7 @@ static int run(const vx_cmd_call *call)
 {
     vx_runtime runtime;
     vx_audio audio = {0};
-    vx_attempt_outcome outcome;
+    vx_attempt_outcome outcome = {.verdict = VX_NO_EVIDENCE};
     vx_errinfo info = {0};
     const char *what = NULL;
     vx_err err =

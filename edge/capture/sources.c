@@ -64,7 +64,7 @@ vx_err vx_capture_devices(vx_capture_device_fn *fn, void *arg, vx_errinfo *info)
         const vx_capture_source *source = NULL;
         vx_errinfo cause = {0};
         vx_err err = vx_capture_find_source(vx_capture_auto_name(i), &source, &cause);
-        if (err == VX_OK)
+        if (source != NULL)
             err = source->devices(fn, arg, &cause);
         /* An error without a word is the caller's own. */
         if (err == VX_OK || cause.code == VX_OK)

@@ -187,7 +187,8 @@ void vx_phrase_close(vx_phrase *phrase)
 {
     if (!phrase)
         return;
-    phrase->plugin->close(phrase->recogniser);
+    if (phrase->plugin)
+        phrase->plugin->close(phrase->recogniser);
     vx_map_close(&phrase->dictionary);
     free(phrase);
 }
