@@ -239,3 +239,39 @@ char *store_picture(vx_store *store, vx_errinfo *info)
     }
     return (char *)out.data;
 }
+
+int fixture_set_up(void **state)
+{
+    static store_fixture f;
+    store_folder_make(f.folder);
+    f.store = store_start(f.folder);
+    *state = &f;
+    return 0;
+}
+
+int fixture_tear_down(void **state)
+{
+    store_fixture *f = *state;
+    store_assert_whole(f->store);
+    vx_store_close(f->store);
+    store_folder_clear(f->folder, true);
+    return 0;
+}
+
+void fixture_enrol(vx_store *store, const char *name, const vx_new_sample *samples, size_t n, bool replace, int kept,
+                   int dropped)
+{
+    vx_enrolled enrolled;
+    vx_errinfo info = {0};
+    if (vx_store_enrol(store, name, samples, n, replace, &enrolled, &info) != VX_OK)
+        fail_msg("enrolment: %s", info.text);
+    assert_int_equal(enrolled.n_kept, kept);
+    assert_int_equal(enrolled.n_dropped, dropped);
+}
+
+vx_speaker fixture_speaker(vx_store *store, const char *name)
+{
+    vx_speaker speaker = {0};
+    assert_int_equal(vx_store_speaker(store, name, &speaker, NULL), VX_OK);
+    return speaker;
+}

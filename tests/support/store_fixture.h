@@ -37,4 +37,19 @@ vx_model_digest fixture_model(uint8_t model);
  * same. Freed by the caller. NULL, info filled, when a read fails. */
 char *store_picture(vx_store *store, vx_errinfo *info);
 
+/* A store for each test: setup and teardown of cmocka, which also proves that the test left it whole. *state is the
+ * fixture. */
+typedef struct {
+    char folder[STORE_FIXTURE_CAP];
+    vx_store *store;
+} store_fixture;
+int fixture_set_up(void **state);
+int fixture_tear_down(void **state);
+
+/* An enrolment that must work, and keep and drop so many. */
+void fixture_enrol(vx_store *store, const char *name, const vx_new_sample *samples, size_t n, bool replace, int kept,
+                   int dropped);
+/* A speaker that must be there. */
+vx_speaker fixture_speaker(vx_store *store, const char *name);
+
 #endif

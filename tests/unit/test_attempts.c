@@ -16,29 +16,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-typedef struct {
-    char folder[STORE_FIXTURE_CAP];
-    vx_store *store;
-} fixture;
-
-static int set_up(void **state)
-{
-    static fixture f;
-    store_folder_make(f.folder);
-    f.store = store_start(f.folder);
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture *f = *state;
-    store_assert_whole(f->store);
-    vx_store_close(f->store);
-    store_folder_clear(f->folder, true);
-    return 0;
-}
-
 static int64_t begin(vx_store *store, const char *speaker, int64_t when_ms)
 {
     int64_t id = 0;
@@ -82,7 +59,7 @@ static vx_err keep_entry(void *arg, const vx_audit_entry *e)
 
 static void an_attempt_is_there_before_it_ends(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     static walked w;
     w = (walked){.n = 0};
     const int64_t id = begin(store, "ada", 1000);
@@ -100,7 +77,7 @@ static void an_attempt_is_there_before_it_ends(void **state)
 
 static void every_verdict_is_read_back(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     for (int v = 0; v < VX_N_VERDICTS; v++) {
         static walked w;
         vx_audit_entry entry = {.n = 0};
@@ -136,7 +113,7 @@ static void every_verdict_is_read_back(void **state)
 
 static void the_longest_fields_fit(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     static walked w;
     char name[VX_NAME_CAP];
     int64_t id;
@@ -155,7 +132,7 @@ static void the_longest_fields_fit(void **state)
 
 static void what_is_no_attempt_is_refused(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     char name[VX_NAME_CAP + 1];
     int64_t id = -7;
     memset(name, 'n', sizeof name - 1);
@@ -196,7 +173,7 @@ static void what_is_no_attempt_is_refused(void **state)
 
 static void walks_are_newest_first_and_bounded(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     static const struct {
         const char *speaker;
         int64_t most;
@@ -270,24 +247,24 @@ static void rejections_are_those_since_the_last_acceptance(void **state)
         {"RRR", "ada", 0, {0}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        fixture *f;
+        store_fixture *f;
         int64_t when[6] = {0};
         size_t n = 99, want = 0;
-        assert_int_equal(set_up((void **)&f), 0);
+        assert_int_equal(fixture_set_up((void **)&f), 0);
         play(f->store, cases[i].history);
         assert_int_equal(vx_attempt_rejections(f->store, cases[i].speaker, 0, when, cases[i].cap, &n, NULL), VX_OK);
         while (want < COUNT(when) && cases[i].want[want])
             want++;
         if (n != want || memcmp(when, cases[i].want, sizeof when) != 0)
             fail_msg("%s: %zu rejections, the first at %lld", cases[i].history, n, (long long)when[0]);
-        assert_int_equal(tear_down((void **)&f), 0);
+        assert_int_equal(fixture_tear_down((void **)&f), 0);
     }
 }
 
 /* The one that asks does not count; one that another program has under way does, until it ends. */
 static void attempts_under_way_count_for_others_only(void **state)
 {
-    fixture *f = *state;
+    store_fixture *f = *state;
     vx_store *other = store_start(f->folder);
     int64_t when[4];
     size_t n;
@@ -306,7 +283,7 @@ static void attempts_under_way_count_for_others_only(void **state)
 /* The clock went back by an hour between two rejections and an acceptance. */
 static void order_is_that_of_writing(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     int64_t when[4], id;
     size_t n;
     id = begin(store, "ada", 9000000);
@@ -340,7 +317,7 @@ static void *attempt_often(void *arg)
 
 static void threads_share_a_store(void **state)
 {
-    fixture *f = *state;
+    store_fixture *f = *state;
     vx_store *other = store_start(f->folder); /* half of them through a connection of their own */
     pthread_t threads[THREADS];
     vx_store_view view;
@@ -367,12 +344,12 @@ static vx_err one_attempt(void *ctx)
 
 static void failed_allocations_are_reported(void **state)
 {
-    vx_alloc_fail_each(one_attempt, ((fixture *)*state)->store);
+    vx_alloc_fail_each(one_attempt, ((store_fixture *)*state)->store);
 }
 
 int main(void)
 {
-#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         STORE_TEST(an_attempt_is_there_before_it_ends),
         STORE_TEST(every_verdict_is_read_back),

@@ -17,47 +17,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-typedef struct {
-    char folder[STORE_FIXTURE_CAP];
-    vx_store *store;
-} fixture;
-
-static int set_up(void **state)
-{
-    static fixture f;
-    store_folder_make(f.folder);
-    f.store = store_start(f.folder);
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture *f = *state;
-    store_assert_whole(f->store);
-    vx_store_close(f->store);
-    store_folder_clear(f->folder, true);
-    return 0;
-}
-
-static void enrol(vx_store *store, const char *name, const vx_new_sample *samples, size_t n, bool replace, int kept,
-                  int dropped)
-{
-    vx_enrolled enrolled;
-    vx_errinfo info = {0};
-    if (vx_store_enrol(store, name, samples, n, replace, &enrolled, &info) != VX_OK)
-        fail_msg("enrolment: %s", info.text);
-    assert_int_equal(enrolled.n_kept, kept);
-    assert_int_equal(enrolled.n_dropped, dropped);
-}
-
-static vx_speaker get(vx_store *store, const char *name)
-{
-    vx_speaker speaker = {0};
-    assert_int_equal(vx_store_speaker(store, name, &speaker, NULL), VX_OK);
-    return speaker;
-}
-
 static void expect_err(vx_err got, vx_err want, const vx_errinfo *info, const char *text)
 {
     assert_int_equal(got, want);
@@ -135,27 +94,27 @@ static void names_are_checked(void **state)
 
 static void any_good_name_is_enrolled(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     static const char *const names[] = {"'; DROP TABLE speakers; --", "../etc/passwd", "\xe6\x9d\x8e", "%", "*"};
     for (size_t i = 0; i < COUNT(names); i++) {
         const vx_new_sample s = fixture_sample(i, 1, 0.5, "");
-        enrol(store, names[i], &s, 1, false, 1, 0);
+        fixture_enrol(store, names[i], &s, 1, false, 1, 0);
     }
     for (size_t i = 0; i < COUNT(names); i++)
-        assert_string_equal(get(store, names[i]).name, names[i]);
+        assert_string_equal(fixture_speaker(store, names[i]).name, names[i]);
 }
 
 /* ---- enrolment ---------------------------------------------------------------------------------------------------- */
 
 static void what_is_enrolled_is_read_back(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     const vx_new_sample new[] = {fixture_sample(1, 1, 0.5, "Built-in"), fixture_sample(2, 1, 0.9, "Headset"),
                                  fixture_sample(3, 1, 0.7, "")};
-    enrol(store, "ada", new, COUNT(new), false, 3, 0);
+    fixture_enrol(store, "ada", new, COUNT(new), false, 3, 0);
     expect_entry(store, "enrolled", "ada", "{\"recordings\":3,\"kept\":3,\"dropped\":0,\"replaced\":false}");
 
-    const vx_speaker ada = get(store, "ada");
+    const vx_speaker ada = fixture_speaker(store, "ada");
     assert_int_equal(ada.n_samples, 3);
     assert_int_equal(ada.n_microphones, 3);
     assert_false(ada.armed || ada.starter_accepted || ada.legacy);
@@ -195,7 +154,7 @@ static void what_is_enrolled_is_read_back(void **state)
 /* Audio that 16 bits do not hold is rounded and bounded, and what is no number is refused with all that came with it. */
 static void samples_become_16_bits(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     static const struct {
         float in, out;
     } values[] = {
@@ -212,7 +171,7 @@ static void samples_become_16_bits(void **state)
         clip[i] = values[i].in;
     s.samples = clip;
     s.n = COUNT(values);
-    enrol(store, "ada", &s, 1, false, 1, 0);
+    fixture_enrol(store, "ada", &s, 1, false, 1, 0);
     assert_int_equal(vx_store_sample_audio(store, 1, &pcm, &n, NULL), VX_OK);
     assert_int_equal(n, COUNT(values));
     for (size_t i = 0; i < n; i++)
@@ -228,7 +187,7 @@ static void samples_become_16_bits(void **state)
 
 static void unusable_recordings_are_refused(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     char long_name[VX_MICROPHONE_CAP + 1];
     memset(long_name, 'm', sizeof long_name - 1);
     long_name[sizeof long_name - 1] = '\0';
@@ -295,7 +254,7 @@ static void keep_by_hand(const double *scores, const char *const *microphones, s
 
 static void the_best_stay_and_one_of_each_microphone(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"};
     static const int n_microphones[] = {1, 2, 3, 5, 13};
     for (size_t run = 0; run < COUNT(n_microphones); run++) {
@@ -313,12 +272,12 @@ static void the_best_stay_and_one_of_each_microphone(void **state)
         }
         keep_by_hand(scores, microphones, COUNT(new), want);
         /* In two enrolments: the second is held against what the first left. */
-        enrol(store, who, new, 13, false, 10, 3);
-        enrol(store, who, new + 13, 13, false, 10, 13);
+        fixture_enrol(store, who, new, 13, false, 10, 3);
+        fixture_enrol(store, who, new + 13, 13, false, 10, 13);
 
         vx_sample *left = NULL;
         size_t n = 0;
-        assert_int_equal(vx_store_samples(store, get(store, who).id, NULL, &left, &n, NULL), VX_OK);
+        assert_int_equal(vx_store_samples(store, fixture_speaker(store, who).id, NULL, &left, &n, NULL), VX_OK);
         assert_int_equal(n, VX_STORE_SAMPLES);
         for (size_t i = 0; i < COUNT(new); i++) {
             bool found = false;
@@ -333,14 +292,14 @@ static void the_best_stay_and_one_of_each_microphone(void **state)
 /* Of equals the newest: a voice is what it sounds like now. */
 static void of_equal_recordings_the_newest_stay(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     vx_new_sample new[12];
     for (size_t i = 0; i < COUNT(new); i++)
         new[i] = fixture_sample(i, 1, 0.5, "m");
-    enrol(store, "ada", new, COUNT(new), false, 10, 2);
+    fixture_enrol(store, "ada", new, COUNT(new), false, 10, 2);
     vx_sample *left = NULL;
     size_t n = 0;
-    assert_int_equal(vx_store_samples(store, get(store, "ada").id, NULL, &left, &n, NULL), VX_OK);
+    assert_int_equal(vx_store_samples(store, fixture_speaker(store, "ada").id, NULL, &left, &n, NULL), VX_OK);
     assert_int_equal(left[0].id, 12);
     assert_int_equal(left[9].id, 3);
     free(left);
@@ -348,14 +307,14 @@ static void of_equal_recordings_the_newest_stay(void **state)
 
 static void replace_drops_what_was_there(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     const vx_new_sample old[] = {fixture_sample(1, 1, 0.9, "m"), fixture_sample(2, 1, 0.8, "m")};
     const vx_new_sample new = fixture_sample(3, 1, 0.1, "m");
-    enrol(store, "ada", old, 2, false, 2, 0);
+    fixture_enrol(store, "ada", old, 2, false, 2, 0);
     assert_int_equal(vx_store_arm(store, "ada", true, false, NULL), VX_OK);
-    const int64_t id = get(store, "ada").id;
-    enrol(store, "ada", &new, 1, true, 1, 0);
-    assert_int_equal(get(store, "ada").id, id);
+    const int64_t id = fixture_speaker(store, "ada").id;
+    fixture_enrol(store, "ada", &new, 1, true, 1, 0);
+    assert_int_equal(fixture_speaker(store, "ada").id, id);
     float *pcm = NULL;
     size_t n = 0;
     vx_errinfo info = {0};
@@ -367,30 +326,30 @@ static void replace_drops_what_was_there(void **state)
 
 static void unknown_names_are_answered_with_known_ones(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     vx_speaker speaker;
     vx_errinfo info = {0}, again = {0}, many = {0};
     expect_err(vx_store_speaker(store, "ada", &speaker, &info), VX_ERR_NOT_ENROLLED, &info, "nobody is enrolled yet");
     const vx_new_sample s = fixture_sample(1, 1, 0.5, "");
-    enrol(store, "bob", &s, 1, false, 1, 0);
-    enrol(store, "ada", &s, 1, false, 1, 0);
+    fixture_enrol(store, "bob", &s, 1, false, 1, 0);
+    fixture_enrol(store, "ada", &s, 1, false, 1, 0);
     expect_err(vx_store_speaker(store, "Ada", &speaker, &again), VX_ERR_NOT_ENROLLED, &again,
                "'Ada' (enrolled: ada, bob)");
     for (int i = 0; i < 3; i++) {
         char name[VX_NAME_CAP];
         (void)snprintf(name, sizeof name, "%064d", i);
-        enrol(store, name, &s, 1, false, 1, 0);
+        fixture_enrol(store, name, &s, 1, false, 1, 0);
     }
     expect_err(vx_store_speaker(store, "Ada", &speaker, &many), VX_ERR_NOT_ENROLLED, &many, "voxlock profiles");
 }
 
 static void speakers_are_listed_by_name(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     const vx_new_sample s = fixture_sample(1, 1, 0.5, "");
     static const char *const names[] = {"carol", "ada", "bob"}, *const sorted[] = {"ada", "bob", "carol"};
     for (size_t i = 0; i < COUNT(names); i++)
-        enrol(store, names[i], &s, 1, false, 1, 0);
+        fixture_enrol(store, names[i], &s, 1, false, 1, 0);
     vx_speaker *list = NULL;
     size_t n = 0;
     assert_int_equal(vx_store_speakers(store, &list, &n, NULL), VX_OK);
@@ -402,14 +361,14 @@ static void speakers_are_listed_by_name(void **state)
 
 static void arming_is_recorded(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     const vx_new_sample s = fixture_sample(1, 1, 0.5, "");
-    enrol(store, "ada", &s, 1, false, 1, 0);
+    fixture_enrol(store, "ada", &s, 1, false, 1, 0);
     assert_int_equal(vx_store_arm(store, "ada", true, true, NULL), VX_OK);
-    assert_true(get(store, "ada").armed && get(store, "ada").starter_accepted);
+    assert_true(fixture_speaker(store, "ada").armed && fixture_speaker(store, "ada").starter_accepted);
     expect_entry(store, "armed", "ada", "{\"starter_accepted\":true}");
     assert_int_equal(vx_store_arm(store, "ada", false, false, NULL), VX_OK);
-    assert_false(get(store, "ada").armed || get(store, "ada").starter_accepted);
+    assert_false(fixture_speaker(store, "ada").armed || fixture_speaker(store, "ada").starter_accepted);
     expect_entry(store, "disarmed", "ada", "{\"starter_accepted\":false}");
     const int64_t before = n_entries(store);
     assert_int_equal(vx_store_arm(store, "eve", true, true, NULL), VX_ERR_NOT_ENROLLED);
@@ -418,12 +377,12 @@ static void arming_is_recorded(void **state)
 
 static void removal_takes_all_but_the_record(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     const vx_new_sample s[] = {fixture_sample(1, 1, 0.5, ""), fixture_sample(2, 1, 0.6, "")};
     vx_buf value = {0};
     int64_t attempt;
-    enrol(store, "ada", s, 2, false, 2, 0); /* speaker 1 */
-    enrol(store, "bob", s, 1, false, 1, 0); /* speaker 2 */
+    fixture_enrol(store, "ada", s, 2, false, 2, 0); /* speaker 1 */
+    fixture_enrol(store, "bob", s, 1, false, 1, 0); /* speaker 2 */
     assert_int_equal(vx_store_put(store, "prior/1", "x", 1, NULL), VX_OK);
     assert_int_equal(vx_store_put(store, "habits/1", "x", 1, NULL), VX_OK);
     assert_int_equal(vx_store_put(store, "prior/2", "x", 1, NULL), VX_OK);
@@ -446,19 +405,19 @@ static void removal_takes_all_but_the_record(void **state)
     vx_buf_wipe_done(&value);
     assert_int_equal(vx_store_remove(store, "ada", NULL), VX_ERR_NOT_ENROLLED);
     /* The number is not given again: what was learned of one is never another's. */
-    enrol(store, "ada", s, 1, false, 1, 0);
-    assert_int_equal(get(store, "ada").id, 3);
+    fixture_enrol(store, "ada", s, 1, false, 1, 0);
+    assert_int_equal(fixture_speaker(store, "ada").id, 3);
 }
 
 /* The sealed bytes of a removed recording are neither in the file nor in its log. */
 static void removed_recordings_are_overwritten(void **state)
 {
-    fixture *f = *state;
+    store_fixture *f = *state;
     const vx_new_sample s = fixture_sample(1, 1, 0.5, "");
     sqlite3_stmt *row = NULL;
     uint8_t piece[64];
     bool found = false;
-    enrol(f->store, "ada", &s, 1, false, 1, 0);
+    fixture_enrol(f->store, "ada", &s, 1, false, 1, 0);
     assert_int_equal(vx_store_prepare(f->store, &row, NULL, "SELECT substr(audio, 1000, 64) FROM samples", ""), VX_OK);
     assert_int_equal(vx_store_step(f->store, row, &found, NULL), VX_OK);
     assert_int_equal(sqlite3_column_bytes(row, 0), sizeof piece);
@@ -477,20 +436,20 @@ static void removed_recordings_are_overwritten(void **state)
 
 static void renaming_takes_the_history_along(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     const vx_new_sample s = fixture_sample(1, 1, 0.5, "");
     int64_t attempt;
     vx_errinfo info = {0};
-    enrol(store, "ada", &s, 1, false, 1, 0);
-    enrol(store, "bob", &s, 1, false, 1, 0);
+    fixture_enrol(store, "ada", &s, 1, false, 1, 0);
+    fixture_enrol(store, "bob", &s, 1, false, 1, 0);
     assert_int_equal(vx_attempt_begin(store, "verify", "ada", 1000, &attempt, NULL), VX_OK);
     expect_err(vx_store_rename(store, "ada", "bob", &info), VX_ERR_EXISTS, &info, "'bob' already");
     assert_int_equal(vx_store_rename(store, "eve", "mallory", NULL), VX_ERR_NOT_ENROLLED);
     assert_int_equal(vx_store_rename(store, "ada", "", NULL), VX_ERR_RANGE);
 
-    const int64_t id = get(store, "ada").id;
+    const int64_t id = fixture_speaker(store, "ada").id;
     assert_int_equal(vx_store_rename(store, "ada", "Ada \"L.\"", NULL), VX_OK);
-    assert_int_equal(get(store, "Ada \"L.\"").id, id);
+    assert_int_equal(fixture_speaker(store, "Ada \"L.\"").id, id);
     expect_entry(store, "renamed", "ada", "{\"to\":\"Ada \\\"L.\\\"\"}");
     int64_t when[4];
     size_t n = 9;
@@ -535,12 +494,12 @@ static vx_err enrol_and_read(void *ctx)
 
 static void failed_allocations_change_nothing(void **state)
 {
-    vx_alloc_fail_each(enrol_and_read, ((fixture *)*state)->store);
+    vx_alloc_fail_each(enrol_and_read, ((store_fixture *)*state)->store);
 }
 
 int main(void)
 {
-#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_checked),
         STORE_TEST(any_good_name_is_enrolled),

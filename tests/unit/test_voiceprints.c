@@ -16,50 +16,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-typedef struct {
-    char folder[STORE_FIXTURE_CAP];
-    vx_store *store;
-} fixture;
-
-static int set_up(void **state)
-{
-    static fixture f;
-    store_folder_make(f.folder);
-    f.store = store_start(f.folder);
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fixture *f = *state;
-    store_assert_whole(f->store);
-    vx_store_close(f->store);
-    store_folder_clear(f->folder, true);
-    return 0;
-}
-
-static void enrol(vx_store *store, const char *name, const vx_new_sample *samples, size_t n, bool replace, int kept,
-                  int dropped)
-{
-    vx_enrolled enrolled;
-    vx_errinfo info = {0};
-    if (vx_store_enrol(store, name, samples, n, replace, &enrolled, &info) != VX_OK)
-        fail_msg("enrolment: %s", info.text);
-    assert_int_equal(enrolled.n_kept, kept);
-    assert_int_equal(enrolled.n_dropped, dropped);
-}
-
-static vx_speaker get(vx_store *store, const char *name)
-{
-    vx_speaker speaker = {0};
-    assert_int_equal(vx_store_speaker(store, name, &speaker, NULL), VX_OK);
-    return speaker;
-}
-
 static void expect_model(vx_store *store, const char *name, const vx_model_digest *model)
 {
-    const vx_speaker speaker = get(store, name);
+    const vx_speaker speaker = fixture_speaker(store, name);
     assert_true(vx_model_digest_equal(&speaker.model, model));
 }
 
@@ -99,16 +58,16 @@ static size_t n_exemplars(vx_store *store, int64_t speaker, uint8_t model)
 
 static void voiceprints_of_models_lie_side_by_side(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     const vx_new_sample s[] = {fixture_sample(1, 1, 0.5, ""), fixture_sample(2, 1, 0.6, "")};
     const int64_t ids[] = {1, 2};
     const vx_embedding anew[] = {fixture_embedding(11, 2, 128), fixture_embedding(12, 2, 128)};
     const vx_model_digest two = fixture_model(2), three = fixture_model(3);
     vx_new_sample unmeasured = fixture_sample(3, 1, 0.5, "");
     unmeasured.embedding = NULL;
-    enrol(store, "ada", s, 2, false, 2, 0);
-    enrol(store, "bob", &unmeasured, 1, false, 1, 0);
-    const int64_t ada = get(store, "ada").id, bob = get(store, "bob").id;
+    fixture_enrol(store, "ada", s, 2, false, 2, 0);
+    fixture_enrol(store, "bob", &unmeasured, 1, false, 1, 0);
+    const int64_t ada = fixture_speaker(store, "ada").id, bob = fixture_speaker(store, "bob").id;
 
     vx_exemplar *list = (void *)&ids;
     size_t n = 5;
@@ -148,10 +107,10 @@ static void voiceprints_of_models_lie_side_by_side(void **state)
 
 static void voiceprints_are_written_together_or_not_at_all(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     const vx_new_sample s = fixture_sample(1, 1, 0.5, "");
-    enrol(store, "ada", &s, 1, false, 1, 0);
-    enrol(store, "bob", &s, 1, false, 1, 0);
+    fixture_enrol(store, "ada", &s, 1, false, 1, 0);
+    fixture_enrol(store, "bob", &s, 1, false, 1, 0);
     const int64_t mixed[] = {1, 2}; /* the second is bob's */
     const vx_embedding anew[] = {fixture_embedding(11, 2, 128), fixture_embedding(12, 2, 128)};
     vx_errinfo info = {0};
@@ -168,12 +127,12 @@ static void enrol_legacy(vx_store *store, const char *name)
     vx_new_sample s[] = {fixture_sample(1, 1, 0.5, ""), fixture_sample(2, 1, 0.6, "")};
     for (size_t i = 0; i < COUNT(s); i++)
         s[i].samples = NULL, s[i].n = 0;
-    enrol(store, name, s, COUNT(s), false, 2, 0);
+    fixture_enrol(store, name, s, COUNT(s), false, 2, 0);
 }
 
 static void a_legacy_profile_asks_for_new_recordings(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     const vx_new_sample s = fixture_sample(3, 2, 0.5, "");
     const vx_model_digest two = fixture_model(2);
     vx_enrolled enrolled;
@@ -181,24 +140,24 @@ static void a_legacy_profile_asks_for_new_recordings(void **state)
     float *pcm;
     size_t n;
     enrol_legacy(store, "ada");
-    assert_true(get(store, "ada").legacy);
+    assert_true(fixture_speaker(store, "ada").legacy);
     expect_err(vx_store_sample_audio(store, 1, &pcm, &n, &audio), VX_ERR_NOT_FOUND, &audio, "no audio");
     expect_err(vx_store_enrol(store, "ada", &s, 1, false, &enrolled, &info), VX_ERR_LEGACY_PROFILE, &info, "--replace");
     /* Nothing could compute its voiceprints again, so they are not forgotten. */
     assert_int_equal(vx_store_forget_models(store, &two, NULL), VX_OK);
     assert_int_equal(n_exemplars(store, 1, 1), 2);
-    enrol(store, "ada", &s, 1, true, 1, 0);
-    assert_false(get(store, "ada").legacy);
+    fixture_enrol(store, "ada", &s, 1, true, 1, 0);
+    assert_false(fixture_speaker(store, "ada").legacy);
 }
 
 static void padding_keeps_what_fits(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     static const int dims[] = {FIXTURE_DIM - 64, FIXTURE_DIM, FIXTURE_DIM + 64, 1};
     vx_errinfo info = {0};
     const vx_new_sample s = fixture_sample(1, 1, 0.5, "");
     const vx_model_digest two = fixture_model(2);
-    enrol(store, "audio", &s, 1, false, 1, 0);
+    fixture_enrol(store, "audio", &s, 1, false, 1, 0);
     expect_err(vx_store_pad_legacy(store, "audio", &two, FIXTURE_DIM, &info), VX_ERR_LEGACY_PROFILE, &info,
                "no legacy profile");
     assert_int_equal(vx_store_pad_legacy(store, "audio", &two, 0, NULL), VX_ERR_RANGE);
@@ -209,9 +168,9 @@ static void padding_keeps_what_fits(void **state)
         const vx_embedding old = fixture_embedding(2, 1, FIXTURE_DIM); /* of the better recording */
         (void)snprintf(name, sizeof name, "p%zu", i);
         enrol_legacy(store, name);
-        const int64_t id = get(store, name).id;
+        const int64_t id = fixture_speaker(store, name).id;
         assert_int_equal(vx_store_pad_legacy(store, name, &model, dims[i], NULL), VX_OK);
-        assert_true(get(store, name).legacy); /* it still is no measure of likeness */
+        assert_true(fixture_speaker(store, name).legacy); /* it still is no measure of likeness */
 
         vx_exemplar *list = NULL;
         size_t n = 0;
@@ -235,13 +194,13 @@ static void padding_keeps_what_fits(void **state)
 
 static void voices_do_not_lie_open(void **state)
 {
-    fixture *f = *state;
+    store_fixture *f = *state;
     const vx_new_sample s = fixture_sample(1, 1, 0.5, "");
     int16_t words[64];
     vx_buf all = {0};
     for (size_t i = 0; i < COUNT(words); i++)
         words[i] = (int16_t)(s.samples[500 + i] * 32768);
-    enrol(f->store, "ada", &s, 1, false, 1, 0);
+    fixture_enrol(f->store, "ada", &s, 1, false, 1, 0);
     assert_int_equal(vx_file_read(store_folder_path(f->folder, VX_STORE_FILE "-wal"), 64 << 20, &all, NULL), VX_OK);
     assert_int_equal(vx_file_read(store_folder_path(f->folder, VX_STORE_FILE), 64 << 20, &all, NULL), VX_OK);
     assert_non_null(memmem(all.data, all.len, "ada", 3));
@@ -254,13 +213,13 @@ static void voices_do_not_lie_open(void **state)
 /* A recording or voiceprint moved to another row, or damaged, is refused and named. */
 static void moved_values_do_not_open(void **state)
 {
-    vx_store *store = ((fixture *)*state)->store;
+    vx_store *store = ((store_fixture *)*state)->store;
     const vx_new_sample s[] = {fixture_sample(1, 1, 0.5, ""), fixture_sample(2, 1, 0.6, "")};
     const vx_model_digest model = fixture_model(1);
     float *pcm = NULL;
     vx_exemplar *list = NULL;
     size_t n;
-    enrol(store, "ada", s, 2, false, 2, 0);
+    fixture_enrol(store, "ada", s, 2, false, 2, 0);
     assert_int_equal(vx_store_sample_audio(store, 1, &pcm, &n, NULL), VX_OK);
     free(pcm);
     /* Kept aside, so that the store is whole again at the end. */
@@ -284,7 +243,7 @@ static void moved_values_do_not_open(void **state)
 
 int main(void)
 {
-#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
         STORE_TEST(voiceprints_of_models_lie_side_by_side),
         STORE_TEST(voiceprints_are_written_together_or_not_at_all),
