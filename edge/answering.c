@@ -39,8 +39,11 @@ static json_t *undecided(vx_verdict verdict, const char *sentence)
 
 static json_t *decided(const vx_live_outcome *out)
 {
+    const bool idle = out->attempt.verdict == VX_AUTHENTICATE && !out->attempt.may_unlock;
+    const char *sentence =
+        idle ? "It is your voice, but this profile is not armed: voxlock profiles arm NAME." : out->attempt.sentence;
     return json_pack("{s:s, s:o, s:o, s:b, s:o, s:I}", "verdict", vx_verdict_name(out->attempt.verdict), "sentence",
-                     vx_json_shown(out->attempt.sentence), "speaker", vx_json_shown(out->attempt.speaker), "may_unlock",
+                     vx_json_shown(sentence), "speaker", vx_json_shown(out->attempt.speaker), "may_unlock",
                      out->attempt.may_unlock, "result",
                      out->tried_to_open ? json_string(vx_unlock_result_name(out->unlock.result)) : json_null(),
                      "attempt", (json_int_t)out->attempt.id);
@@ -76,6 +79,8 @@ static json_t *listen_for(vx_answering *a, const char *purpose, vx_asker *asker)
     }
     VX_LOG(a->log, VX_LOG_WARNING, "nothing was decided", vx_f_str("code", vx_err_code(err)),
            vx_f_str("purpose", purpose));
+    if (err == VX_ERR_CLOSED && vx_now_ns() >= asker->deadline_ns)
+        return undecided(VX_NO_AUDIO, "it took too long: try again, or type your password");
     return undecided(err == VX_ERR_DEADLINE || err == VX_ERR_AUDIO_SILENT ? VX_NO_AUDIO : VX_NOT_READY,
                      vx_errinfo_text(&info, err));
 }
@@ -155,13 +160,28 @@ static json_t *diagnostics(void *arg)
     return root;
 }
 
-/* Profiles are read at each attempt; what is kept between them is the user's own calibration. */
+/* Profiles are read at each attempt; what is kept between them is the user's own calibration. A source that is late still
+ * reads it, so it is read anew only when nothing runs: now, or when vx_answering_tend next looks. */
+static void reload_if_quiet(vx_answering *a)
+{
+    if (pthread_mutex_trylock(&a->booth) != 0)
+        return;
+    if (vx_pool_running(a->runtime.pool) + vx_pool_waiting(a->runtime.pool) == 0) {
+        vx_runtime_reload(&a->runtime);
+        (void)pthread_mutex_lock(&a->lock);
+        a->reload_due = false;
+        (void)pthread_mutex_unlock(&a->lock);
+    }
+    (void)pthread_mutex_unlock(&a->booth);
+}
+
 static void reload(void *arg)
 {
     vx_answering *a = arg;
-    (void)pthread_mutex_lock(&a->booth);
-    vx_runtime_reload(&a->runtime);
-    (void)pthread_mutex_unlock(&a->booth);
+    (void)pthread_mutex_lock(&a->lock);
+    a->reload_due = true;
+    (void)pthread_mutex_unlock(&a->lock);
+    reload_if_quiet(a);
 }
 
 vx_err vx_answering_open(const vx_options *settings, char *const *environment, vx_log *log, vx_answering *ret_answering,
@@ -196,6 +216,11 @@ vx_agent_calls vx_answering_calls(vx_answering *answering)
 void vx_answering_tend(vx_answering *answering)
 {
     vx_memory read;
+    (void)pthread_mutex_lock(&answering->lock);
+    const bool due = answering->reload_due;
+    (void)pthread_mutex_unlock(&answering->lock);
+    if (due)
+        reload_if_quiet(answering);
     vx_keeper_memory memory = {.pressure = 0, .free_bytes = SIZE_MAX};
     if (vx_memory_read(&read, NULL) == VX_OK)
         memory = (vx_keeper_memory){.pressure = read.pressure, .free_bytes = (size_t)read.available_bytes};

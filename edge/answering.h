@@ -22,6 +22,7 @@ typedef struct {
     pthread_mutex_t booth;   /* held by who listens */
     pthread_mutex_t lock;    /* guards what follows */
     const char *state;       /* "idle", "listening" */
+    bool reload_due;         /* asked for while somebody was listened to */
     vx_unlock_memory memory; /* used by who holds the booth */
 } vx_answering;
 

@@ -67,11 +67,17 @@ vx_err vx_booth_speaker(vx_store *store, const char *named, char ret_name[VX_NAM
         return VX_OK;
     }
     vx_err err = vx_store_speakers(store, &speakers, &n, info);
-    if (err == VX_OK && n == 1)
-        (void)snprintf(ret_name, VX_NAME_CAP, "%s", speakers[0].name);
+    const vx_speaker *only = n == 1 ? speakers : NULL;
+    int n_armed = 0;
+    for (size_t i = 0; i < n && n > 1; i++) {
+        n_armed += speakers[i].armed;
+        only = speakers[i].armed ? &speakers[i] : only;
+    }
+    if (err == VX_OK && only && n_armed <= 1)
+        (void)snprintf(ret_name, VX_NAME_CAP, "%s", only->name);
     else if (err == VX_OK)
         err = vx_errinfo_set(info, VX_ERR_NOT_ENROLLED,
-                             n ? "several are enrolled: name the one whose screen it is"
+                             n ? "several are enrolled: arm the one whose screen it is, and no other"
                                : "nobody is enrolled yet: voxlock enroll NAME FILE...");
     free(speakers);
     return err;

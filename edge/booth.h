@@ -26,7 +26,7 @@ void vx_booth_close(vx_booth *booth);
 /* The live attempt of it; the rest of the struct is the caller's to set. */
 vx_live vx_booth_live(vx_booth *booth, vx_runtime *runtime);
 
-/* Whose screen it is: `named`, or the only profile there is. Errors: NOT_ENROLLED (none, or several), those of the store. */
+/* Whose screen it is: `named`, or the only profile there is, or the only one that is armed. Errors: NOT_ENROLLED (none, or several), those of the store. */
 VX_MUST_CHECK vx_err vx_booth_speaker(vx_store *store, const char *named, char ret_name[VX_NAME_CAP], vx_errinfo *info);
 
 #endif

@@ -90,12 +90,32 @@ static void stop(agent *a)
     vx_log_file_close(a->file);
 }
 
+/* The next of these signals, or 0 after TEND_S. */
+static int next_signal(const sigset_t *signals)
+{
+#ifdef __APPLE__ /* has no sigtimedwait */
+    for (int i = 0; i < 5 * TEND_S; i++) {
+        sigset_t pending;
+        int number = 0;
+        (void)sigpending(&pending);
+        for (int s = 1; s < NSIG; s++)
+            if (sigismember(&pending, s) == 1 && sigismember(signals, s) == 1)
+                return sigwait(signals, &number) == 0 ? number : 0;
+        (void)usleep(200000);
+    }
+    return 0;
+#else
+    const struct timespec patience = {.tv_sec = TEND_S};
+    const int number = sigtimedwait(signals, NULL, &patience);
+    return number > 0 ? number : 0;
+#endif
+}
+
 /* Until SIGTERM or SIGINT; SIGHUP reloads. Signals were blocked before the first thread, and wait here. */
 static void serve(agent *a, const sigset_t *signals)
 {
     for (;;) {
-        const struct timespec patience = {.tv_sec = TEND_S};
-        const int number = sigtimedwait(signals, NULL, &patience);
+        const int number = next_signal(signals);
         if (number == SIGTERM || number == SIGINT)
             return;
         if (number == SIGHUP)

@@ -312,6 +312,11 @@ static vx_err take_turn(const vx_runtime *runtime, int *ret_fd, vx_errinfo *info
         return vx_errinfo_set_at(info, errno == EACCES ? VX_ERR_PERMISSION : VX_ERR_IO, path, -1, 0, "cannot open: %s",
                                  strerror(errno));
     for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited_ms += TURN_STEP_MS) {
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            err = vx_errinfo_set_at(info, VX_ERR_IO, path, -1, 0, "cannot lock: %s", strerror(errno));
+            (void)close(fd);
+            return err;
+        }
         if (waited_ms >= TURN_WAIT_MS) {
             (void)close(fd);
             return vx_errinfo_set(info, VX_ERR_STORE_LOCKED,

@@ -29,7 +29,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-enum { DEFAULT_S = 15, MOST_S = 60 };
+enum { DEFAULT_S = 35, MOST_S = 60 };
 
 extern char **environ;
 
@@ -340,7 +340,13 @@ EXPORT int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const ch
     if (pam_get_user(pamh, &name, NULL) != PAM_SUCCESS || !name || !*name)
         return PAM_AUTHINFO_UNAVAIL;
     const struct passwd *user = pam_modutil_getpwnam(pamh, name);
-    return user ? ask(pamh, &s, user) : PAM_USER_UNKNOWN;
+    if (!user)
+        return PAM_USER_UNKNOWN;
+    /* su and its like ask for somebody else: then the digits would be shown to one person and another's microphone be
+     * listened to. Root's programs, lock screens among them, ask for whoever sits there. */
+    if (getuid() != 0 && getuid() != user->pw_uid)
+        return PAM_AUTHINFO_UNAVAIL;
+    return ask(pamh, &s, user);
 }
 
 /* A voice gives no credentials. SUCCESS, because libpam counts IGNORE of a sufficient module against the stack. */

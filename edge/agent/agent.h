@@ -36,7 +36,7 @@ typedef struct {
     /* The specification's /api/voice-unlock/diagnostics: {"status": "healthy" | "degraded" | "unhealthy", "confidence",
      * "components": [{"name", "status", "detail"}], "root_causes": [...], "recommended_actions": [...]} */
     json_t *(*diagnostics)(void *arg);
-    /* Settings and profiles are read anew. */
+    /* The user's own calibration is read anew. Profiles are read at each attempt; settings want a restart. */
     void (*reload)(void *arg);
 } vx_agent_calls;
 

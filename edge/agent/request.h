@@ -12,7 +12,7 @@ enum {
     VX_AGENT_REQUEST_CAP = 4096,
     /* Least, default and most of an unlock's time: the most is beyond the 35 s that a whole unlock may take. */
     VX_AGENT_LEAST_MS = 100,
-    VX_AGENT_DEFAULT_MS = 15000,
+    VX_AGENT_DEFAULT_MS = 35000,
     VX_AGENT_MOST_MS = 60000,
 };
 

@@ -67,7 +67,7 @@ static vx_err write_attempt(vx_store *store, long long number)
 static vx_err write_value(vx_store *store, long long number)
 {
     say("will", "value", number);
-    vx_err err = vx_store_put(store, "prior/1", &number, sizeof number, NULL);
+    vx_err err = vx_store_put(store, "calibration/of the writer", &number, sizeof number, NULL);
     if (err == VX_OK)
         say("saved", "value", number);
     return err;
@@ -185,7 +185,7 @@ static void check_value(known *k, vx_store *store)
 {
     vx_buf value = {0};
     long long number = 0;
-    vx_err err = vx_store_get(store, "prior/1", &value, NULL);
+    vx_err err = vx_store_get(store, "calibration/of the writer", &value, NULL);
     if (err == VX_OK && value.len == sizeof number)
         memcpy(&number, value.data, sizeof number);
     if (number != k->value && (number == 0 || number != k->value_will))

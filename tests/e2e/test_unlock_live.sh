@@ -76,7 +76,7 @@ words() { # "4 7": four, seven
     for digit in $1; do printf '%s, ' "${names[digit]}"; done
 }
 
-# One attempt: who speaks first, and who answers with which digits ("right", or digits). Leaves the answer in $work/out.
+# One attempt: who speaks first, and who answers with which digits ("right", digits, or "nothing": Ctrl-C). Leaves the answer in $work/out.
 unlock() { # recording, voice of the answer, digits
     local line digits
     rm -rf "$work/talk" "$HOME"
@@ -89,6 +89,7 @@ unlock() { # recording, voice of the answer, digits
         case $line in
         "Speak now."*) (sleep 0.4; paplay --device=room "$work/$1.wav") & ;;
         "Please say: "*)
+            [ "$3" != nothing ] || { kill -INT "$pid"; continue; }
             digits=${line#Please say: }
             [ "$3" = right ] || digits=$3
             say "$2" "$(words "$digits")" "$work/answer.wav"
@@ -122,7 +123,12 @@ wrong_digits() {
 }
 another_answers() {
     unlock owner $stranger right
-    [ "$code" -ne 0 ] && [ "$(field .may_unlock)" = false ] && [ "$(requests)" -eq 1 ]
+    [ "$code" -eq 11 ] && [ "$(field .digits_right)" = true ] && [ "$(field .may_unlock)" = false ] && [ "$(requests)" -eq 1 ]
+}
+hangs_up() { # digits that one may decline for free could be fished for
+    unlock owner $owner nothing
+    [ "$code" -ne 0 ] && "$build/voxlock" history --json | jq -e '[.attempts[].verdict] == ["REJECT", "CHALLENGE"]' &&
+        [ "$(requests)" -eq 1 ]
 }
 stranger_speaks() {
     unlock stranger $stranger right
@@ -131,7 +137,7 @@ stranger_speaks() {
 on_record() {
     unlock owner $owner right
     [ "$code" -eq 0 ] && "$build/voxlock" history --json | jq -e '[.attempts[].verdict] == ["AUTHENTICATE", "CHALLENGE"]' &&
-        "$build/voxlock" audit list && "$build/voxlock" audit list --json | jq -e '.entries[-1].kind == "unlock"' &&
+        "$build/voxlock" audit list && "$build/voxlock" audit list --json | jq -e '[.entries[].kind] == ["enrolled", "armed", "attempt", "attempt", "unlock", "enrolled"]' &&
         "$build/voxlock" audit verify
 }
 screen_is_open() {
@@ -142,8 +148,9 @@ screen_is_open() {
 check "the owner speaks, says the digits, and the screen opens" owner_opens
 check "the owner's voice with other digits opens nothing" wrong_digits
 check "the right digits in another voice open nothing" another_answers
+check "hanging up on the digits is a rejection" hangs_up
 check "another voice is not even asked" stranger_speaks
-check "attempts and the unlock are on record" on_record
+check "attempts, the unlock and the new microphone are on record" on_record
 check "a screen that is open is left alone" screen_is_open
 echo "1..$n"
 exit $((failed > 0))
