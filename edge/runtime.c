@@ -31,7 +31,9 @@ vx_err vx_runtime_data_folder(const vx_options *settings, char *const *environme
 static void judge_physics(void *arg, const float *samples, size_t n, vx_evidence *ret_evidence)
 {
     (void)arg;
-    vx_pava_judge(samples, n, ret_evidence);
+    vx_pava_report report;
+    vx_pava_judge(samples, n, &(vx_pava_known){0}, &report, ret_evidence);
+    vx_pava_report_done(&report);
 }
 
 static void set_timeouts(vx_runtime *r)

@@ -2,11 +2,19 @@
 #include "edge/pava/pava.h"
 
 #include <stdio.h>
+#include <string.h>
 
-void vx_pava_judge(const float *samples, size_t n, vx_evidence *ret_evidence)
+void vx_pava_judge(const float *samples, size_t n, const vx_pava_known *known, vx_pava_report *ret_report,
+                   vx_evidence *ret_evidence)
 {
-    (void)samples, (void)n;
+    (void)samples, (void)n, (void)known;
+    memset(ret_report, 0, sizeof *ret_report);
     *ret_evidence = (vx_evidence){.status = VX_EVIDENCE_INCONCLUSIVE};
     (void)snprintf(ret_evidence->reason, sizeof ret_evidence->reason,
                    "this version has no layer that tells a living voice from a recording");
+}
+
+void vx_pava_report_done(vx_pava_report *report)
+{
+    memset(report, 0, sizeof *report);
 }

@@ -1,0 +1,25 @@
+/* tract.h - length of the vocal tract from its resonances.
+ * Owns:   the regression. Does not: know what length this speaker had before (layer_physics.c).
+ * Source: a tube closed at one end resonates at F[n] = (2n - 1) c / 4L, c = 34,300 cm/s. One vowel is no such tube; over
+ *         many the deviations average out (A. Lammert, S. Narayanan: On short-time estimation of vocal tract length from
+ *         formant frequencies, 2015: higher formants deviate less).
+ */
+#ifndef VX_EDGE_PAVA_TRACT_H
+#define VX_EDGE_PAVA_TRACT_H
+
+#include "edge/pava/formants.h"
+
+#define VX_TRACT_MIN_CM 12.0 /* of adults */
+#define VX_TRACT_MAX_CM 20.0
+
+typedef struct {
+    double length_cm;
+    double spread_cm;               /* standard error of length_cm */
+    size_t n_frames;                /* that it rests on */
+    double formant_hz[VX_FORMANTS]; /* medians */
+} vx_tract;
+
+/* Errors: NOT_FOUND (too few frames with formants, or what comes out is no adult's: then nothing is known). */
+VX_MUST_CHECK vx_err vx_tract_measure(const vx_formants *formants, vx_tract *ret, vx_errinfo *info);
+
+#endif
