@@ -46,6 +46,7 @@ typedef struct {
     int64_t speaker;
     vx_voiceprints voiceprints; /* owned */
     char microphone[VX_MICROPHONE_CAP];
+    double pressure; /* of memory; negative when unknown */
     vx_moment moment;
     uint64_t deadline_ns[VX_N_SOURCES];
 } gathering;
@@ -108,8 +109,9 @@ static void voice(gathering *g, vx_evidence *evidence)
     vx_errinfo info = {0};
     vx_embedding utterance = {0};
     vx_score score = {0};
-    vx_err err = vx_runtime_embed(g->runtime, g->samples + g->utterance.begin, g->utterance.end - g->utterance.begin,
-                                  g->deadline_ns[VX_SOURCE_ML], &utterance, &g->route, &info);
+    vx_err err = vx_runtime_embed(g->runtime, g->pressure, g->samples + g->utterance.begin,
+                                  g->utterance.end - g->utterance.begin, g->deadline_ns[VX_SOURCE_ML], &utterance,
+                                  &g->route, &info);
     if (err == VX_OK)
         err = vx_voiceprints_compare(g->runtime, &g->voiceprints, &utterance, &g->quality, &score, &info);
     vx_embedding_wipe(&utterance);
@@ -183,11 +185,11 @@ static void run_source(void *arg, int worker)
 /* ---- gathering ------------------------------------------------------------------------------------------------------ */
 
 /* A source that cannot be started is done at once, and unavailable. */
-static void start_source(gathering *g, vx_source source, double pressure)
+static void start_source(gathering *g, vx_source source)
 {
     vx_runtime *r = g->runtime;
     (void)pthread_mutex_lock(&r->lock);
-    const double timeout_ms = vx_timeout_ms(&r->timeouts[source], pressure, false);
+    const double timeout_ms = vx_timeout_ms(&r->timeouts[source], fmax(g->pressure, 0), false);
     (void)pthread_mutex_unlock(&r->lock);
     g->deadline_ns[source] = vx_now_ns() + (uint64_t)(timeout_ms * 1e6);
 
@@ -245,11 +247,11 @@ static void await_sources(gathering *g, vx_evidence ret_evidence[VX_N_SOURCES])
 }
 
 /* All sources at once; ret_evidence is what came back in time. */
-static void gather(gathering *g, double pressure, vx_evidence ret_evidence[VX_N_SOURCES])
+static void gather(gathering *g, vx_evidence ret_evidence[VX_N_SOURCES])
 {
     for (int s = 0; s < VX_N_SOURCES; s++) {
         if (s != VX_SOURCE_PHYSICS || g->runtime->physics_on) {
-            start_source(g, (vx_source)s, pressure);
+            start_source(g, (vx_source)s);
             continue;
         }
         g->evidence[s] = (vx_evidence){.status = VX_EVIDENCE_INCONCLUSIVE, .reason = "switched off by the settings"};
@@ -417,7 +419,6 @@ static vx_err judge(vx_runtime *r, const vx_attempt_request *request, gathering 
                     vx_attempt_outcome *out, double *ret_prior, vx_errinfo *info)
 {
     vx_speaker speaker = {0};
-    vx_memory memory;
     int failures = 0;
     g->runtime = r;
     vx_err err = check_backoff(r, out, now_ms, &failures, info);
@@ -434,7 +435,8 @@ static vx_err judge(vx_runtime *r, const vx_attempt_request *request, gathering 
         return err;
 
     set_moment(&g->moment, now_ms, failures);
-    gather(g, vx_memory_read(&memory, NULL) == VX_OK ? memory.pressure : 0, out->evidence);
+    g->pressure = vx_runtime_pressure();
+    gather(g, out->evidence);
     note_voice(g, out);
     vx_decide(out->evidence, &decide, &out->decision);
     out->verdict = out->decision.verdict;

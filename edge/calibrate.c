@@ -252,10 +252,9 @@ vx_err vx_calibrate(const vx_runtime *runtime, const vx_embedding *strangers, co
     trials t = {0};
     vx_calibrated made = {0};
     vx_calibration none = {.threshold = 0.5};
-    if (runtime->model_err != VX_OK)
-        return vx_errinfo_set(info, runtime->model_err, "%s",
-                              vx_errinfo_text(&runtime->model_info, runtime->model_err));
-    vx_err err = load_profiles(runtime, &profiles, &n_profiles, info);
+    vx_err err = vx_runtime_has_model(runtime, info);
+    if (err == VX_OK)
+        err = load_profiles(runtime, &profiles, &n_profiles, info);
     if (err == VX_OK)
         err = try_all(runtime, profiles, n_profiles, strangers, measures, n, &t);
     if (err == VX_OK)

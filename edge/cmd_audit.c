@@ -4,7 +4,6 @@
 #include "edge/cmd.h"
 #include "edge/runtime.h"
 #include "edge/store/audit.h"
-#include "shared/base/clock.h"
 #include "shared/base/json.h"
 
 enum { FLAG_JSON = 1 << 0 };
@@ -12,11 +11,9 @@ static const int64_t SHOWN = 50;
 
 static vx_err add_row(void *arg, const vx_audit_entry *entry)
 {
-    char when[VX_TIMESTAMP_CAP];
-    vx_timestamp_of(entry->when_ms, when);
-    json_t *row = json_pack("{s:I, s:s, s:o, s:o, s:o}", "n", (json_int_t)entry->n, "when", when, "kind",
-                            vx_json_shown(entry->kind), "subject", vx_json_shown(entry->subject), "detail",
-                            vx_json_shown(entry->detail));
+    json_t *row = json_pack("{s:I, s:o, s:o, s:o, s:o}", "n", (json_int_t)entry->n, "when",
+                            vx_json_time(entry->when_ms), "kind", vx_json_shown(entry->kind), "subject",
+                            vx_json_shown(entry->subject), "detail", vx_json_shown(entry->detail));
     return row && json_array_append_new(arg, row) == 0 ? VX_OK : VX_ERR_NOMEM;
 }
 

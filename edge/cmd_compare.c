@@ -2,25 +2,16 @@
 #include <stdio.h>
 
 #include "edge/cmd.h"
-#include "shared/base/bytes.h"
-#include "shared/base/json.h"
 
 enum { FLAG_JSON = 1 };
 
-static vx_err print_json(double cosine, const double *probability, const vx_manifest *manifest)
+static json_t *answer(double cosine, const double *probability, const vx_manifest *manifest)
 {
     char model[VX_DIGEST_TEXT];
     vx_model_digest_text(&manifest->digest, model);
-    json_t *root = json_pack("{s:f, s:o, s:f, s:b, s:s}", "similarity", cosine, "probability",
-                             probability ? json_real(*probability) : json_null(), "threshold", manifest->threshold,
-                             "same_speaker", cosine >= manifest->threshold, "model", model);
-    vx_buf line = {0};
-    vx_err err = root ? vx_json_write(root, &line) : VX_ERR_NOMEM;
-    if (err == VX_OK)
-        printf("%.*s\n", (int)line.len, (const char *)line.data);
-    json_decref(root);
-    vx_buf_done(&line);
-    return err;
+    return json_pack("{s:f, s:o, s:f, s:b, s:s}", "similarity", cosine, "probability",
+                     probability ? json_real(*probability) : json_null(), "threshold", manifest->threshold,
+                     "same_speaker", cosine >= manifest->threshold, "model", model);
 }
 
 static int run(const vx_cmd_call *call)
@@ -48,8 +39,9 @@ static int run(const vx_cmd_call *call)
     vx_engine_info about;
     vx_engine_get_info(engine, &about);
     const bool calibrated = vx_manifest_probability(about.manifest, cosine, &probability);
+    int code = VX_EXIT_OK;
     if (call->flags & FLAG_JSON) {
-        err = print_json(cosine, calibrated ? &probability : NULL, about.manifest);
+        code = vx_cmd_print(answer(cosine, calibrated ? &probability : NULL, about.manifest), true);
     } else {
         printf("similarity %.3f: %s (threshold %.3f of model %s)\n", cosine,
                cosine >= about.manifest->threshold ? "probably the same speaker" : "probably different speakers",
@@ -58,7 +50,7 @@ static int run(const vx_cmd_call *call)
             printf("probability of one speaker: %.1f %%\n", 100 * probability);
     }
     vx_engine_close(engine);
-    return err == VX_OK ? VX_EXIT_OK : vx_cmd_fail("writing the answer", err, NULL);
+    return code;
 }
 
 const vx_cmd vx_cmd_compare = {

@@ -5,7 +5,6 @@
 #include "edge/cmd.h"
 #include "edge/runtime.h"
 #include "edge/store/attempts.h"
-#include "shared/base/clock.h"
 #include "shared/base/json.h"
 
 enum { FLAG_JSON = 1 << 0, LAST = 1, SPEAKER = 2 };
@@ -18,15 +17,6 @@ typedef struct {
     bool whole; /* with evidence */
 } listing;
 
-static json_t *time_of(int64_t ms)
-{
-    char text[VX_TIMESTAMP_CAP];
-    if (ms == 0)
-        return json_null();
-    vx_timestamp_of(ms, text);
-    return json_string(text);
-}
-
 static json_t *detail_of(const vx_attempt_record *record)
 {
     json_t *root = NULL;
@@ -38,12 +28,12 @@ static json_t *detail_of(const vx_attempt_record *record)
 static vx_err add_row(void *arg, const vx_attempt_record *r)
 {
     listing *l = arg;
-    json_t *row = json_pack("{s:I, s:o, s:s, s:o, s:s, s:o}", "id", (json_int_t)r->id, "begun", time_of(r->begun_ms),
-                            "command", r->command, "speaker", vx_json_shown(r->speaker), "verdict",
-                            r->ended_ms ? vx_verdict_name(r->verdict) : "UNFINISHED", "probability",
+    json_t *row = json_pack("{s:I, s:o, s:s, s:o, s:s, s:o}", "id", (json_int_t)r->id, "begun",
+                            vx_json_time(r->begun_ms), "command", r->command, "speaker", vx_json_shown(r->speaker),
+                            "verdict", r->ended_ms ? vx_verdict_name(r->verdict) : "UNFINISHED", "probability",
                             r->has_probability ? json_real(r->probability) : json_null());
     if (row && l->whole &&
-        (json_object_set_new(row, "ended", time_of(r->ended_ms)) != 0 ||
+        (json_object_set_new(row, "ended", vx_json_time(r->ended_ms)) != 0 ||
          json_object_set_new(row, "detail", detail_of(r)) != 0)) {
         json_decref(row);
         row = NULL;

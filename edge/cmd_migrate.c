@@ -5,21 +5,18 @@
 #include "edge/runtime.h"
 #include "edge/store/profiles.h"
 #include "shared/base/bytes.h"
-#include "shared/base/clock.h"
 #include "shared/base/json.h"
 
 enum { FLAG_JSON = 1 << 0, FLAG_LEGACY = 1 << 1, FLAG_FORGET = 1 << 2 };
-static const uint64_t PATIENCE_NS = 60u * 1000000000ull;
 
 static vx_err embed_sample(vx_runtime *runtime, int64_t sample, vx_embedding *ret, vx_errinfo *info)
 {
     float *pcm = NULL;
     size_t n = 0;
-    vx_route_report route;
     vx_err err = vx_store_sample_audio(runtime->store, sample, &pcm, &n, info);
     if (err != VX_OK)
         return err;
-    err = vx_runtime_embed(runtime, pcm, n, vx_now_ns() + PATIENCE_NS, ret, &route, info);
+    err = vx_runtime_embed_patiently(runtime, pcm, n, ret, info);
     vx_wipe(pcm, n * sizeof *pcm);
     free(pcm);
     return err;
@@ -84,10 +81,9 @@ static vx_err migrate_all(vx_runtime *runtime, unsigned flags, json_t *rows, boo
 {
     vx_speaker *speakers = NULL;
     size_t n = 0;
-    if (runtime->model_err != VX_OK)
-        return vx_errinfo_set(info, runtime->model_err, "%s",
-                              vx_errinfo_text(&runtime->model_info, runtime->model_err));
-    vx_err err = vx_store_speakers(runtime->store, &speakers, &n, info);
+    vx_err err = vx_runtime_has_model(runtime, info);
+    if (err == VX_OK)
+        err = vx_store_speakers(runtime->store, &speakers, &n, info);
     for (size_t i = 0; i < n && err == VX_OK; i++)
         err = migrate(runtime, &speakers[i], flags & FLAG_LEGACY, rows, ret_left, info);
     free(speakers);

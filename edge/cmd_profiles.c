@@ -5,7 +5,6 @@
 #include "edge/cmd.h"
 #include "edge/runtime.h"
 #include "edge/store/profiles.h"
-#include "shared/base/clock.h"
 #include "shared/base/json.h"
 
 #define USAGE "[list | show NAME | remove NAME | rename NAME NEW | arm NAME | disarm NAME]"
@@ -20,13 +19,6 @@ typedef struct {
     json_t *answer; /* NULL: the action has nothing to show */
 } task;
 
-static json_t *time_of(int64_t ms)
-{
-    char text[VX_TIMESTAMP_CAP];
-    vx_timestamp_of(ms, text);
-    return json_string(text);
-}
-
 static json_t *row(const task *t, const vx_speaker *s)
 {
     const bool fits = !t->manifest_err && vx_model_digest_equal(&s->model, &t->manifest.digest);
@@ -35,7 +27,7 @@ static json_t *row(const task *t, const vx_speaker *s)
                      fits        ? "the one in use"
                      : s->legacy ? "another, and no audio: enrol again"
                                  : "another: voxlock migrate",
-                     "created", time_of(s->created_ms), "updated", time_of(s->updated_ms));
+                     "created", vx_json_time(s->created_ms), "updated", vx_json_time(s->updated_ms));
 }
 
 static vx_err list(task *t, vx_errinfo *info)
@@ -66,7 +58,7 @@ static vx_err show(task *t, vx_errinfo *info)
     for (size_t i = 0; i < n && err == VX_OK; i++) {
         const vx_quality *q = &samples[i].quality;
         if (json_array_append_new(rows, json_pack("{s:I, s:o, s:o, s:f, s:f, s:f, s:f, s:b, s:b}", "id",
-                                                  (json_int_t)samples[i].id, "taken", time_of(samples[i].taken_ms),
+                                                  (json_int_t)samples[i].id, "taken", vx_json_time(samples[i].taken_ms),
                                                   "microphone", vx_json_shown(samples[i].microphone), "speech_s",
                                                   q->speech_s, "speech_dbfs", q->speech_dbfs, "snr_db", q->snr_db,
                                                   "quality", q->score, "audio", samples[i].has_audio, "voiceprint",

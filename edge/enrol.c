@@ -27,8 +27,6 @@ static const double COPY_COSINE = 0.998;
 enum { TURN_WAIT_MS = 60000, TURN_STEP_MS = 20 };
 /* All recordings together tell whose voice they hold; a single one only when a stranger's would hardly come so near. */
 static const double BEYOND_CHANCE = 0.97;
-/* A recording takes as long as it takes: nobody waits at a lock. */
-static const uint64_t PATIENCE_NS = 60u * 1000000000ull;
 
 typedef struct {
     vx_span voice;
@@ -60,7 +58,6 @@ static vx_err measure(enrolment *e, size_t i, vx_errinfo *info)
     const vx_enrol_clip *clip = &e->clips[i];
     vx_enrol_result *result = &e->results[i];
     vx_errinfo said = {0};
-    vx_route_report route;
     vx_err err = vx_quality_measure(clip->samples, clip->n, &e->work[i].voice, &result->quality);
     if (err == VX_OK && clip->clipped_share >= 0)
         result->quality.clipped_share = clip->clipped_share;
@@ -72,9 +69,8 @@ static vx_err measure(enrolment *e, size_t i, vx_errinfo *info)
         if (!e->options->anyway || err == VX_ERR_AUDIO_NO_SPEECH)
             return VX_OK;
     }
-    err = vx_runtime_embed(e->runtime, clip->samples + e->work[i].voice.begin,
-                           e->work[i].voice.end - e->work[i].voice.begin, vx_now_ns() + PATIENCE_NS,
-                           &e->work[i].embedding, &route, info);
+    err = vx_runtime_embed_patiently(e->runtime, clip->samples + e->work[i].voice.begin,
+                                     e->work[i].voice.end - e->work[i].voice.begin, &e->work[i].embedding, info);
     e->work[i].usable = err == VX_OK;
     return err;
 }
@@ -275,10 +271,9 @@ static vx_err store_clips(enrolment *e, int *ret_kept, vx_errinfo *info)
 static vx_err enrol(enrolment *e, int *ret_kept, vx_errinfo *info)
 {
     bool is_new = true;
-    if (e->runtime->model_err != VX_OK)
-        return vx_errinfo_set(info, e->runtime->model_err, "%s",
-                              vx_errinfo_text(&e->runtime->model_info, e->runtime->model_err));
-    vx_err err = vx_speaker_check_name(e->name, info);
+    vx_err err = vx_runtime_has_model(e->runtime, info);
+    if (err == VX_OK)
+        err = vx_speaker_check_name(e->name, info);
     if (err == VX_OK)
         err = read_profile(e, &is_new, info);
     for (size_t i = 0; i < e->n && err == VX_OK; i++) {

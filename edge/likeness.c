@@ -6,9 +6,6 @@
 #include "edge/capture/quality.h"
 #include "edge/store/profiles.h"
 #include "shared/base/bytes.h"
-#include "shared/base/clock.h"
-
-static const uint64_t PATIENCE_NS = 60u * 1000000000ull;
 
 vx_err vx_voiceprints_reserve(size_t cap, vx_voiceprints *ret)
 {
@@ -56,18 +53,16 @@ vx_err vx_voice_embed(vx_runtime *runtime, const vx_audio *recording, vx_embeddi
 {
     vx_span voice;
     vx_quality quality;
-    vx_route_report route;
-    if (runtime->model_err != VX_OK)
-        return vx_errinfo_set(info, runtime->model_err, "%s",
-                              vx_errinfo_text(&runtime->model_info, runtime->model_err));
-    vx_err err = vx_quality_measure(recording->samples, recording->n, &voice, &quality);
+    vx_err err = vx_runtime_has_model(runtime, info);
+    if (err == VX_OK)
+        err = vx_quality_measure(recording->samples, recording->n, &voice, &quality);
     if (err != VX_OK)
         return err;
     quality.clipped_share = recording->clipped_share;
     err = vx_quality_judge(&quality, VX_FOR_COMPARISON, info);
     if (err == VX_OK)
-        err = vx_runtime_embed(runtime, recording->samples + voice.begin, voice.end - voice.begin,
-                               vx_now_ns() + PATIENCE_NS, ret_embedding, &route, info);
+        err = vx_runtime_embed_patiently(runtime, recording->samples + voice.begin, voice.end - voice.begin,
+                                         ret_embedding, info);
     if (err == VX_OK)
         *ret_quality = quality;
     return err;

@@ -7,6 +7,7 @@
 #include "edge/learned.h"
 #include "edge/pava/pava.h"
 #include "shared/base/bytes.h"
+#include "shared/base/clock.h"
 #include "shared/base/cpu.h"
 #include "shared/base/user_folder.h"
 #include "shared/engine/engine_settings.h"
@@ -15,6 +16,8 @@
 enum { WORKERS = 8, WAITING = 32 };
 /* Local look-ups: a slow disk is no reason to wait longer. */
 static const double LOOKUP_MS = 500, LOOKUP_FLOOR_MS = 100, FLOOR_MS = 300;
+/* A long recording by the cloud on a bad line. */
+static const uint64_t PATIENCE_NS = 60u * 1000000000ull;
 
 vx_err vx_runtime_data_folder(const vx_options *settings, char *const *environment, char *ret_folder, size_t cap,
                               vx_errinfo *info)
@@ -183,10 +186,28 @@ void vx_runtime_close(vx_runtime *runtime)
     vx_wipe(r, sizeof *r);
 }
 
-vx_err vx_runtime_embed(vx_runtime *runtime, const float *samples, size_t n, uint64_t deadline_ns,
-                        vx_embedding *ret_embedding, vx_route_report *ret_report, vx_errinfo *info)
+vx_err vx_runtime_has_model(const vx_runtime *runtime, vx_errinfo *info)
+{
+    const vx_err err = runtime->model_err;
+    return err == VX_OK ? VX_OK : vx_errinfo_set(info, err, "%s", vx_errinfo_text(&runtime->model_info, err));
+}
+
+double vx_runtime_pressure(void)
 {
     vx_memory memory;
-    const double pressure = vx_memory_read(&memory, NULL) == VX_OK ? memory.pressure : -1;
+    return vx_memory_read(&memory, NULL) == VX_OK ? memory.pressure : -1;
+}
+
+vx_err vx_runtime_embed_patiently(vx_runtime *runtime, const float *samples, size_t n, vx_embedding *ret_embedding,
+                                  vx_errinfo *info)
+{
+    vx_route_report route;
+    return vx_runtime_embed(runtime, vx_runtime_pressure(), samples, n, vx_now_ns() + PATIENCE_NS, ret_embedding,
+                            &route, info);
+}
+
+vx_err vx_runtime_embed(vx_runtime *runtime, double pressure, const float *samples, size_t n, uint64_t deadline_ns,
+                        vx_embedding *ret_embedding, vx_route_report *ret_report, vx_errinfo *info)
+{
     return vx_route_embed(&runtime->router, pressure, samples, n, deadline_ns, ret_embedding, ret_report, info);
 }

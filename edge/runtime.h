@@ -72,8 +72,17 @@ VX_MUST_CHECK vx_err vx_runtime_data_folder(const vx_options *settings, char *co
                                             size_t cap, vx_errinfo *info);
 /* The calibration in force: the user's own, or the model's (NULL stands for it). */
 const vx_calibration *vx_runtime_calibration(const vx_runtime *runtime);
-/* Computes an embedding where the router says. */
-VX_MUST_CHECK vx_err vx_runtime_embed(vx_runtime *runtime, const float *samples, size_t n, uint64_t deadline_ns,
-                                      vx_embedding *ret_embedding, vx_route_report *ret_report, vx_errinfo *info);
+/* Whether the model's folder could be read; info says why it could not. */
+VX_MUST_CHECK vx_err vx_runtime_has_model(const vx_runtime *runtime, vx_errinfo *info);
+/* The computer's memory pressure, 0 to 1; negative when the system does not tell. */
+double vx_runtime_pressure(void);
+/* Computes an embedding where the router says.
+ * pressure [in] as above */
+VX_MUST_CHECK vx_err vx_runtime_embed(vx_runtime *runtime, double pressure, const float *samples, size_t n,
+                                      uint64_t deadline_ns, vx_embedding *ret_embedding, vx_route_report *ret_report,
+                                      vx_errinfo *info);
+/* The same for recordings that nobody waits for within seconds: enrolment, migration, calibration. */
+VX_MUST_CHECK vx_err vx_runtime_embed_patiently(vx_runtime *runtime, const float *samples, size_t n,
+                                                vx_embedding *ret_embedding, vx_errinfo *info);
 
 #endif

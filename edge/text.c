@@ -2,20 +2,14 @@
 #include "edge/text.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 
 void vx_text_put(vx_text *text, const char *fmt, ...)
 {
-    va_list args, again;
+    va_list args;
     if (text->err != VX_OK)
         return;
     va_start(args, fmt);
-    va_copy(again, args);
-    const int len = vsnprintf(NULL, 0, fmt, args);
-    text->err = len < 0 ? VX_ERR_INTERNAL : vx_buf_reserve(text->out, (size_t)len + 1);
-    if (text->err == VX_OK)
-        text->out->len += (size_t)vsnprintf((char *)text->out->data + text->out->len, (size_t)len + 1, fmt, again);
-    va_end(again);
+    text->err = vx_buf_vprintf(text->out, fmt, args);
     va_end(args);
 }
 

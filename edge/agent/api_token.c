@@ -48,10 +48,10 @@ static vx_err write_token(const char *path, const char *token, vx_errinfo *info)
     if (err != VX_OK)
         return err;
     if (write(fd, token, VX_API_TOKEN_CHARS) != VX_API_TOKEN_CHARS || fsync(fd) != 0)
-        err = vx_agent_failed(fresh, "write", info);
+        err = vx_file_failed(fresh, "write", info);
     close(fd);
     if (err == VX_OK && rename(fresh, path) != 0)
-        err = vx_agent_failed(path, "make", info);
+        err = vx_file_failed(path, "make", info);
     if (err != VX_OK)
         (void)unlink(fresh);
     return err;

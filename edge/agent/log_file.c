@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "edge/agent/place.h"
+#include "shared/base/file.h"
 
 struct vx_log_file {
     int fd;
@@ -69,7 +70,7 @@ static vx_err put_away(const vx_log_file *file, vx_errinfo *info)
         name_of(file, i - 1, from);
         name_of(file, i, to);
         if (rename(from, to) != 0 && errno != ENOENT)
-            return vx_agent_failed(from, "rename", info);
+            return vx_file_failed(from, "rename", info);
     }
     return VX_OK;
 }
@@ -84,7 +85,7 @@ static vx_err begin_anew(vx_log_file *file, vx_errinfo *info)
      * that keeps the file from programs that the agent starts; a program started right now inherits a log to append to,
      * of its own user, and no more. */
     if (dup2(fd, file->fd) < 0 || fcntl(file->fd, F_SETFD, FD_CLOEXEC) != 0)
-        err = vx_agent_failed(file->path, "switch to", info);
+        err = vx_file_failed(file->path, "switch to", info);
     close(fd);
     return err;
 }
@@ -93,7 +94,7 @@ vx_err vx_log_file_tend(vx_log_file *file, vx_errinfo *info)
 {
     struct stat open_one, named;
     if (fstat(file->fd, &open_one) != 0)
-        return vx_agent_failed(file->path, "examine", info);
+        return vx_file_failed(file->path, "examine", info);
     const bool is_there =
         lstat(file->path, &named) == 0 && named.st_ino == open_one.st_ino && named.st_dev == open_one.st_dev;
     if (!is_there)

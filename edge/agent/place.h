@@ -34,7 +34,4 @@ pid_t vx_agent_holder(const char *folder);
  * Errors: NOT_FOUND, EXISTS, PERMISSION (a link, somebody else's, or open to others), IO. */
 VX_MUST_CHECK vx_err vx_agent_open(const char *path, int flags, int *ret_fd, vx_errinfo *info);
 
-/* Fills info with what the system says (errno) of doing something to a file, and returns the error that it is. */
-vx_err vx_agent_failed(const char *path, const char *doing, vx_errinfo *info);
-
 #endif

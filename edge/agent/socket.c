@@ -268,18 +268,18 @@ static vx_err clear_place(const char *path, const struct sockaddr_un *at, vx_err
 {
     struct stat st;
     if (lstat(path, &st) != 0)
-        return errno == ENOENT ? VX_OK : vx_agent_failed(path, "examine", info);
+        return errno == ENOENT ? VX_OK : vx_file_failed(path, "examine", info);
     if (!S_ISSOCK(st.st_mode))
         return vx_errinfo_set_at(info, VX_ERR_EXISTS, path, -1, 0, "it is no socket, and in the agent's way");
     const int probe = socket(AF_UNIX, SOCK_STREAM, 0);
     if (probe < 0)
-        return vx_agent_failed(path, "make a socket for", info);
+        return vx_file_failed(path, "make a socket for", info);
     const bool prepared = vx_peer_prepare(probe);
     const bool dead = prepared && connect(probe, (const struct sockaddr *)at, sizeof *at) != 0 && errno == ECONNREFUSED;
     close(probe);
     if (!dead)
         return vx_errinfo_set_at(info, VX_ERR_EXISTS, path, -1, 0, "an agent answers there already");
-    return unlink(path) == 0 || errno == ENOENT ? VX_OK : vx_agent_failed(path, "remove", info);
+    return unlink(path) == 0 || errno == ENOENT ? VX_OK : vx_file_failed(path, "remove", info);
 }
 
 /* No umask is set for this: it belongs to the whole process, and other threads make files. The folder lets nobody in, so
@@ -295,19 +295,19 @@ static vx_err open_socket(vx_agent_socket *a, const char *folder, vx_errinfo *in
     a->listen_fd = socket(AF_UNIX, SOCK_STREAM, 0);
     if (a->listen_fd < 0 || !vx_peer_prepare(a->listen_fd) ||
         bind(a->listen_fd, (const struct sockaddr *)&at, sizeof at) != 0)
-        return vx_agent_failed(a->path, "make", info);
+        return vx_file_failed(a->path, "make", info);
     if (lstat(a->path, &a->file) != 0 || chmod(a->path, 0600) != 0 || listen(a->listen_fd, VX_AGENT_CONNECTIONS) != 0)
-        return vx_agent_failed(a->path, "listen on", info);
+        return vx_file_failed(a->path, "listen on", info);
     return VX_OK;
 }
 
 static vx_err start(vx_agent_socket *a, vx_errinfo *info)
 {
     if (pipe(a->wake) != 0)
-        return vx_agent_failed(a->path, "make a pipe for", info);
+        return vx_file_failed(a->path, "make a pipe for", info);
     for (int i = 0; i < 2; i++)
         if (fcntl(a->wake[i], F_SETFD, FD_CLOEXEC) != 0)
-            return vx_agent_failed(a->path, "make a pipe for", info);
+            return vx_file_failed(a->path, "make a pipe for", info);
     a->has_lock = pthread_mutex_init(&a->lock, NULL) == 0;
     a->has_thread = a->has_lock && pthread_create(&a->thread, NULL, accepting_thread, a) == 0;
     return a->has_thread ? VX_OK : vx_errinfo_set(info, VX_ERR_NOMEM, "no thread can be started");

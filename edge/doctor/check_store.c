@@ -10,6 +10,7 @@
 #include "edge/store/audit.h"
 #include "edge/store/profiles.h"
 #include "shared/base/file.h"
+#include "shared/base/private_file.h"
 
 #define ADVICE_FIX "run voxlock doctor --fix"
 
@@ -65,29 +66,12 @@ void vx_check_data_folder(vx_patient *patient, vx_finding *finding)
     }
 }
 
-/* The folder and those above it that are missing. */
-static vx_err make_folders(const char *folder, vx_errinfo *info)
-{
-    char path[PATH_MAX];
-    const size_t len = strlen(folder);
-    for (size_t n = 1; n <= len && n < sizeof path; n++) {
-        struct stat st;
-        if (folder[n] != '/' && folder[n] != '\0')
-            continue;
-        memcpy(path, folder, n);
-        path[n] = '\0';
-        if (stat(path, &st) != 0 && mkdir(path, 0700) != 0 && errno != EEXIST)
-            return vx_errinfo_set_at(info, VX_ERR_PERMISSION, path, -1, 0, "the folder cannot be made");
-    }
-    return VX_OK;
-}
-
 vx_err vx_fix_data_folder(vx_patient *patient, vx_errinfo *info)
 {
     char path[PATH_MAX];
     struct stat st;
     if (stat(patient->data_folder, &st) != 0)
-        return make_folders(patient->data_folder, info);
+        return vx_private_folder_make(patient->data_folder, info);
     vx_err err = is_open_to_others(&st) ? vx_fix_mode(patient->data_folder, info) : VX_OK;
     for (int i = 0; i < N_PRIVATE && err == VX_OK; i++) {
         err = vx_path_join(patient->data_folder, private_files[i], path, sizeof path);

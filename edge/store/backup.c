@@ -16,6 +16,7 @@
 #include "edge/store/store_private.h"
 #include "shared/base/clock.h"
 #include "shared/base/file.h"
+#include "shared/base/private_file.h"
 
 enum { PATH_CAP = 1024 };
 #define SCRATCH "restoring"
@@ -225,9 +226,9 @@ static vx_err put_in_place(const vx_store_options *options, const paths *p, vx_e
 {
     settle_log(options, p);
     if (!link_if_there(p->log, p->aside_log) || !link_if_there(p->store, p->aside))
-        return vx_durable_failed(p->aside, "keep the old profiles as", info);
+        return vx_file_failed(p->aside, "keep the old profiles as", info);
     if ((unlink(p->log) != 0 && errno != ENOENT) || (unlink(p->index) != 0 && errno != ENOENT))
-        return vx_durable_failed(p->log, "put away", info);
+        return vx_file_failed(p->log, "put away", info);
     vx_err err = vx_durable_sync(options->folder, info);
     return err == VX_OK ? vx_durable_rename(p->fresh, p->store, info) : err;
 }
@@ -240,7 +241,7 @@ static vx_err restore(const vx_store_options *options, const paths *p, const vx_
         return err;
     clear_scratch(p); /* left by one that was cut off */
     if (mkdir(p->scratch, 0700) != 0)
-        err = vx_durable_failed(p->scratch, "make", info);
+        err = vx_file_failed(p->scratch, "make", info);
     if (err == VX_OK)
         err = prove(options, p, backup, info);
     if (err == VX_OK)
@@ -264,7 +265,7 @@ vx_err vx_store_restore(const vx_store_options *options, const char *path, const
         err = vx_backup_open(file.data, file.len, passphrase, &backup, info);
     vx_buf_done(&file);
     if (err == VX_OK)
-        err = vx_store_make_folder(options->folder, info);
+        err = vx_private_folder_make(options->folder, info);
     if (err == VX_OK)
         err = restore(options, &p, &backup, info);
     vx_backup_done(&backup);

@@ -7,6 +7,7 @@
 
 #include "edge/store/binding.h"
 #include "edge/store/durable.h"
+#include "shared/base/file.h"
 
 vx_err vx_store_get_view(vx_store *store, vx_store_view *ret_view, vx_errinfo *info)
 {
@@ -20,7 +21,7 @@ vx_err vx_store_get_view(vx_store *store, vx_store_view *ret_view, vx_errinfo *i
     memcpy(view.path, store->path, sizeof view.path);
     memcpy(view.key_warning, store->key_warning, sizeof view.key_warning);
     if (stat(store->path, &st) != 0)
-        return vx_durable_failed(store->path, "examine", info);
+        return vx_file_failed(store->path, "examine", info);
     view.bytes = (int64_t)st.st_size;
 
     vx_store_lock(store);

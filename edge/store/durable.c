@@ -9,36 +9,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shared/base/file.h"
+
 enum { PATH_CAP = 1024 };
-
-static vx_err err_of(int errnum)
-{
-    switch (errnum) {
-    case ENOENT:
-    case ENOTDIR: return VX_ERR_NOT_FOUND;
-    case EEXIST: return VX_ERR_EXISTS;
-    case EACCES:
-    case EPERM:
-    case EROFS: return VX_ERR_PERMISSION;
-    case ENOMEM: return VX_ERR_NOMEM;
-    default: return VX_ERR_IO;
-    }
-}
-
-vx_err vx_durable_failed(const char *path, const char *doing, vx_errinfo *info)
-{
-    int errnum = errno;
-    return vx_errinfo_set_at(info, err_of(errnum), path, -1, 0, "cannot %s it: %s", doing, strerror(errnum));
-}
 
 vx_err vx_durable_create(const char *path, int *ret_fd, vx_errinfo *info)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return vx_durable_failed(path, "make", info);
+        return vx_file_failed(path, "make", info);
     /* A umask may have taken from the owner's own bits. */
     if (fchmod(fd, 0600) != 0) {
-        vx_err err = vx_durable_failed(path, "protect", info);
+        vx_err err = vx_file_failed(path, "protect", info);
         close(fd);
         return err;
     }
@@ -60,8 +42,8 @@ vx_err vx_durable_sync(const char *path, vx_errinfo *info)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return vx_durable_failed(path, "open", info);
-    vx_err err = flush(fd) == 0 ? VX_OK : vx_durable_failed(path, "save", info);
+        return vx_file_failed(path, "open", info);
+    vx_err err = flush(fd) == 0 ? VX_OK : vx_file_failed(path, "save", info);
     close(fd);
     return err;
 }
@@ -73,11 +55,11 @@ static vx_err write_all(int fd, const char *path, const uint8_t *data, size_t le
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return vx_durable_failed(path, "write", info);
+            return vx_file_failed(path, "write", info);
         data += n;
         len -= (size_t)n;
     }
-    return flush(fd) == 0 ? VX_OK : vx_durable_failed(path, "save", info);
+    return flush(fd) == 0 ? VX_OK : vx_file_failed(path, "save", info);
 }
 
 vx_err vx_durable_write(const char *path, const void *data, size_t len, vx_errinfo *info)
@@ -108,6 +90,6 @@ vx_err vx_durable_rename(const char *from, const char *to, vx_errinfo *info)
     else
         snprintf(folder, sizeof folder, ".");
     if (rename(from, to) != 0)
-        return vx_durable_failed(to, "put in place", info);
+        return vx_file_failed(to, "put in place", info);
     return vx_durable_sync(folder, info);
 }

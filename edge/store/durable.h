@@ -8,9 +8,6 @@
 
 #include "shared/base/err.h"
 
-/* Fills info with what the system says (errno) of doing something to a file. */
-vx_err vx_durable_failed(const char *path, const char *doing, vx_errinfo *info);
-
 /* Makes a new file of mode 0600, whatever the umask; the caller closes *ret_fd. Errors: EXISTS, NOT_FOUND, PERMISSION,
  * IO. */
 VX_MUST_CHECK vx_err vx_durable_create(const char *path, int *ret_fd, vx_errinfo *info);

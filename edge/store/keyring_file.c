@@ -25,7 +25,7 @@ static vx_err check_owner(const char *path, vx_errinfo *info)
 {
     struct stat st;
     if (lstat(path, &st) != 0)
-        return errno == ENOENT ? VX_ERR_NOT_FOUND : vx_durable_failed(path, "examine", info);
+        return errno == ENOENT ? VX_ERR_NOT_FOUND : vx_file_failed(path, "examine", info);
     if (!S_ISREG(st.st_mode))
         return vx_errinfo_set_at(info, VX_ERR_STORE_KEY, path, -1, 0, "not a regular file");
     if (st.st_uid != geteuid())
@@ -135,7 +135,7 @@ vx_err vx_key_file_drop(const char *folder, const char *key_id, vx_errinfo *info
         size_t before = lines.len;
         cut(&lines, key_id);
         if (lines.len == 0)
-            err = unlink(path) == 0 ? VX_OK : vx_durable_failed(path, "remove", info);
+            err = unlink(path) == 0 ? VX_OK : vx_file_failed(path, "remove", info);
         else if (lines.len != before)
             err = vx_durable_write(path, lines.data, lines.len, info);
     }

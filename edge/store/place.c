@@ -14,37 +14,7 @@
 #include "edge/store/store_private.h"
 #include "shared/base/clock.h"
 #include "shared/base/file.h"
-
-vx_err vx_store_make_folder(const char *folder, vx_errinfo *info)
-{
-    char path[PATH_MAX];
-    size_t len = strlen(folder);
-    if (len == 0 || len >= sizeof path)
-        return vx_errinfo_set_at(info, VX_ERR_RANGE, folder, -1, 0, "the folder's path is empty or too long");
-    for (size_t n = 1; n <= len; n++) {
-        struct stat st;
-        if (folder[n] != '/' && folder[n] != '\0')
-            continue;
-        memcpy(path, folder, n);
-        path[n] = '\0';
-        /* What is there already may be refused in other ways than EEXIST: "/" is, on macOS. */
-        if (stat(path, &st) != 0 && mkdir(path, 0700) != 0 && errno != EEXIST)
-            return vx_durable_failed(path, "make", info);
-    }
-    return VX_OK;
-}
-
-/* What holds profiles must be the user's alone. mode [in] what to chmod it to */
-static vx_err check_private(const struct stat *st, const char *path, const char *mode, vx_errinfo *info)
-{
-    if (st->st_uid != geteuid())
-        return vx_errinfo_set_at(info, VX_ERR_PERMISSION, path, -1, 0, "it belongs to another user");
-    if ((st->st_mode & 077) != 0)
-        return vx_errinfo_set_at(info, VX_ERR_PERMISSION, path, -1, 0,
-                                 "it is open to other users (mode %03o); run: chmod %s %.160s",
-                                 (unsigned)st->st_mode & 0777, mode, path);
-    return VX_OK;
-}
+#include "shared/base/private_file.h"
 
 vx_err vx_store_no_profiles(const char *folder, vx_errinfo *info)
 {
@@ -59,7 +29,7 @@ vx_err vx_store_lock_folder(int fd, bool alone, int busy_ms, const char *folder,
     uint64_t due_ns = vx_now_ns() + (uint64_t)busy_ms * 1000000u;
     while (flock(fd, how | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
-            return vx_durable_failed(folder, "lock", info);
+            return vx_file_failed(folder, "lock", info);
         if (vx_now_ns() >= due_ns)
             return vx_errinfo_set_at(info, VX_ERR_STORE_LOCKED, folder, -1, 0,
                                      "another voxlock has the profiles open; end it and try again");
@@ -75,9 +45,8 @@ vx_err vx_store_claim(const char *folder, bool alone, int busy_ms, int *ret_fd, 
     if (fd < 0 && errno == ENOENT)
         return vx_store_no_profiles(folder, info);
     if (fd < 0)
-        return vx_durable_failed(folder, "open", info);
-    vx_err err =
-        fstat(fd, &st) == 0 ? check_private(&st, folder, "700", info) : vx_durable_failed(folder, "examine", info);
+        return vx_file_failed(folder, "open", info);
+    vx_err err = fstat(fd, &st) == 0 ? vx_private_check(&st, folder, info) : vx_file_failed(folder, "examine", info);
     if (err == VX_OK)
         err = vx_store_lock_folder(fd, alone, busy_ms, folder, info);
     if (err != VX_OK) {
@@ -94,10 +63,10 @@ static vx_err check_file(const char *path, vx_errinfo *info)
 {
     struct stat st;
     if (lstat(path, &st) != 0)
-        return errno == ENOENT ? VX_ERR_NOT_FOUND : vx_durable_failed(path, "examine", info);
+        return errno == ENOENT ? VX_ERR_NOT_FOUND : vx_file_failed(path, "examine", info);
     if (!S_ISREG(st.st_mode))
         return vx_errinfo_set_at(info, VX_ERR_PERMISSION, path, -1, 0, "it is not a regular file");
-    return check_private(&st, path, "600", info);
+    return vx_private_check(&st, path, info);
 }
 
 static vx_err make_file(const vx_store *store, vx_errinfo *info)
@@ -119,14 +88,14 @@ static vx_err make_file(const vx_store *store, vx_errinfo *info)
 vx_err vx_store_take_place(vx_store *store, const vx_store_options *options, vx_errinfo *info)
 {
     char path[PATH_MAX];
-    vx_err err = options->create ? vx_store_make_folder(options->folder, info) : VX_OK;
+    vx_err err = options->create ? vx_private_folder_make(options->folder, info) : VX_OK;
     if (err == VX_OK)
         err = vx_store_claim(options->folder, false, options->busy_ms, &store->claim, info);
     if (err != VX_OK)
         return err;
     /* Absolute: the program may change its folder later, and SQLite reads "file:..." as a URL. */
     if (!realpath(options->folder, path))
-        return vx_durable_failed(options->folder, "find", info);
+        return vx_file_failed(options->folder, "find", info);
     if (strlen(path) >= sizeof store->folder)
         return vx_errinfo_set_at(info, VX_ERR_RANGE, path, -1, 0, "the folder's path is too long");
     memcpy(store->folder, path, strlen(path) + 1);

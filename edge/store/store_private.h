@@ -84,8 +84,6 @@ VX_MUST_CHECK vx_err vx_meta_put(vx_store *store, const char *name, const void *
 
 enum { VX_STORE_POLL_MS = 10 }; /* between two tries for a lock that cannot be waited for */
 
-/* Makes the folder, and those above it that are missing, for the owner alone. */
-VX_MUST_CHECK vx_err vx_store_make_folder(const char *folder, vx_errinfo *info);
 /* Opens and locks (flock) the folder: shared by every open store, alone by who replaces or migrates the file below them
  * (vx_store_restore), so that nobody goes on writing into a file that has been put away. Waits up to busy_ms. The lock
  * ends with close(*ret_fd). Errors: NOT_FOUND, PERMISSION (open to others, or another's; info says chmod), STORE_LOCKED,

@@ -4,7 +4,6 @@
 #include "shared/base/bytes.h"
 
 #include <openssl/crypto.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,23 +79,30 @@ vx_err vx_buf_append(vx_buf *buf, const void *data, size_t len)
     return err;
 }
 
-vx_err vx_buf_printf(vx_buf *buf, const char *fmt, ...)
+vx_err vx_buf_vprintf(vx_buf *buf, const char *fmt, va_list args)
 {
-    va_list args;
-    va_start(args, fmt);
-    int n = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
+    va_list again;
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
     if (n < 0)
         return VX_ERR_OVERFLOW; /* longer than INT_MAX: the only failure of formats without wide characters */
 
     vx_err err = reserve(buf, (size_t)n, 1); /* vsnprintf needs a byte for its zero */
     if (err != VX_OK)
         return err;
-    va_start(args, fmt);
     vsnprintf((char *)buf->data + buf->len, (size_t)n + 1, fmt, args);
-    va_end(args);
     buf->len += (size_t)n;
     return VX_OK;
+}
+
+vx_err vx_buf_printf(vx_buf *buf, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    const vx_err err = vx_buf_vprintf(buf, fmt, args);
+    va_end(args);
+    return err;
 }
 
 void vx_buf_done(vx_buf *buf)

@@ -4,6 +4,7 @@
 #ifndef VX_BASE_BYTES_H
 #define VX_BASE_BYTES_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,7 @@ VX_MUST_CHECK vx_err vx_buf_reserve(vx_buf *buf, size_t extra);
 VX_MUST_CHECK vx_err vx_buf_append(vx_buf *buf, const void *data, size_t len);
 /* A zero follows the text, not counted in len. */
 VX_MUST_CHECK vx_err vx_buf_printf(vx_buf *buf, const char *fmt, ...) VX_PRINTF(2, 3);
+VX_MUST_CHECK vx_err vx_buf_vprintf(vx_buf *buf, const char *fmt, va_list args) VX_PRINTF(2, 0);
 /* Frees and zeroes the struct; NULL and all-zero are fine. */
 void vx_buf_done(vx_buf *buf);
 /* The same after wiping the whole capacity: for audio, embeddings, secrets. */

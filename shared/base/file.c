@@ -21,8 +21,11 @@ static vx_err err_of(int errnum)
     switch (errnum) {
     case ENOENT:
     case ENOTDIR: return VX_ERR_NOT_FOUND;
+    case EEXIST: return VX_ERR_EXISTS;
     case EACCES:
-    case EPERM: return VX_ERR_PERMISSION;
+    case EPERM:
+    case EROFS:
+    case ELOOP: return VX_ERR_PERMISSION;
     case ENOMEM: return VX_ERR_NOMEM;
     default: return VX_ERR_IO;
     }
@@ -39,12 +42,13 @@ static const char *gnu_text(const char *text, const char *unused)
     return text;
 }
 
-static vx_err fail_errno(vx_errinfo *info, const char *path, const char *verb, int errnum)
+vx_err vx_file_failed(const char *path, const char *doing, vx_errinfo *info)
 {
+    const int errnum = errno;
     char buf[128] = "";
     const char *text = _Generic(strerror_r(errnum, buf, sizeof buf), int: posix_text, char *: gnu_text)(
         strerror_r(errnum, buf, sizeof buf), buf);
-    return vx_errinfo_set_at(info, err_of(errnum), path, -1, 0, "cannot %s: %s", verb, text);
+    return vx_errinfo_set_at(info, err_of(errnum), path, -1, 0, "cannot %s: %s", doing, text);
 }
 
 /* -1 with errno set. FUSE and network file systems can interrupt even the open of a regular file. */
@@ -61,7 +65,7 @@ static vx_err map_fd(int fd, const char *path, vx_map *ret_map, vx_errinfo *info
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
-        return fail_errno(info, path, "examine", errno);
+        return vx_file_failed(path, "examine", info);
     if (!S_ISREG(st.st_mode))
         return vx_errinfo_set_at(info, VX_ERR_IO, path, -1, 0, "not a regular file");
     if (st.st_size <= 0)
@@ -72,7 +76,7 @@ static vx_err map_fd(int fd, const char *path, vx_map *ret_map, vx_errinfo *info
     size_t len = (size_t)st.st_size;
     void *data = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
     if (data == MAP_FAILED)
-        return fail_errno(info, path, "map", errno);
+        return vx_file_failed(path, "map", info);
     *ret_map = (vx_map){.data = data, .len = len};
     return VX_OK;
 }
@@ -83,7 +87,7 @@ vx_err vx_map_open(const char *path, vx_map *ret_map, vx_errinfo *info)
      * opening would be a race. */
     int fd = open_read(path, O_NONBLOCK);
     if (fd < 0)
-        return fail_errno(info, path, "open", errno);
+        return vx_file_failed(path, "open", info);
     vx_err err = map_fd(fd, path, ret_map, info);
     close(fd);
     return err;
@@ -129,7 +133,7 @@ static vx_err read_fd(int fd, const char *path, size_t max_bytes, vx_buf *buf, v
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return fail_errno(info, path, "read", errno);
+            return vx_file_failed(path, "read", info);
         if (n == 0)
             return VX_OK;
         if (got == max_bytes)
@@ -147,7 +151,7 @@ vx_err vx_file_read(const char *path, size_t max_bytes, vx_buf *ret_buf, vx_erri
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? STDIN_FILENO : open_read(path, 0);
     if (fd < 0)
-        return fail_errno(info, path, "open", errno);
+        return vx_file_failed(path, "open", info);
 
     size_t before = ret_buf->len;
     if (ret_buf->limit != 0 && max_bytes > ret_buf->limit - before)

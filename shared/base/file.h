@@ -27,6 +27,9 @@ void vx_map_close(vx_map *map);
  * Errors: NOT_FOUND, PERMISSION, IO, RANGE (larger than max_bytes, or than the limit of ret_buf), NOMEM.
  * ret_buf keeps what it held before on failure. */
 VX_MUST_CHECK vx_err vx_file_read(const char *path, size_t max_bytes, vx_buf *ret_buf, vx_errinfo *info);
+/* Fills info with what the system says (errno) of doing something ("open", "make") to a file, and returns the error that
+ * it is: NOT_FOUND, EXISTS, PERMISSION, NOMEM, else IO. */
+vx_err vx_file_failed(const char *path, const char *doing, vx_errinfo *info);
 /* "folder/name" into ret_path[cap]. Errors: RANGE when it does not fit. */
 VX_MUST_CHECK vx_err vx_path_join(const char *folder, const char *name, char *ret_path, size_t cap);
 

@@ -5,6 +5,8 @@
 
 #include <math.h>
 
+#include "shared/base/clock.h"
+
 /* Whole numbers up to here are exact as double. */
 #define VX_JSON_EXACT 9007199254740992.0
 
@@ -116,6 +118,15 @@ json_t *vx_json_shown(const char *text)
 {
     json_t *string = json_string(text);
     return string ? string : json_string("(not UTF-8)");
+}
+
+json_t *vx_json_time(int64_t wall_ms)
+{
+    char text[VX_TIMESTAMP_CAP];
+    if (wall_ms == 0)
+        return json_null();
+    vx_timestamp_of(wall_ms, text);
+    return json_string(text);
 }
 
 json_t *vx_json_from_floats(const float *values, size_t n)

@@ -38,6 +38,9 @@ VX_MUST_CHECK vx_err vx_json_floats(const json_t *array, const char *what, size_
  * reference; NULL when memory is out. */
 json_t *vx_json_shown(const char *text);
 
+/* A wall time as RFC 3339, UTC; null for 0, a time that has not come. New reference; NULL when memory is out. */
+json_t *vx_json_time(int64_t wall_ms);
+
 /* Compact UTF-8 text, numbers with 9 significant digits (float32 round-trips; 0.1 stays 0.1), keys in the order they
  * were set. Appended to out. Errors: NOMEM. */
 VX_MUST_CHECK vx_err vx_json_write(const json_t *root, vx_buf *out);

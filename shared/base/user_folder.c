@@ -6,8 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A variable's value when it is an absolute path, else NULL. */
-static const char *absolute(char *const *environ_, const char *name)
+const char *vx_user_path_variable(char *const *environ_, const char *name)
 {
     const size_t len = strlen(name);
     for (; environ_ && *environ_; environ_++)
@@ -30,7 +29,7 @@ static vx_err below_home(char *const *environ_, const char *below, char *ret_pat
 {
     struct passwd record, *found = NULL;
     char text[4096];
-    const char *home = absolute(environ_, "HOME");
+    const char *home = vx_user_path_variable(environ_, "HOME");
     if (!home && getpwuid_r(getuid(), &record, text, sizeof text, &found) == 0 && found && *found->pw_dir == '/')
         home = found->pw_dir;
     if (!home)
@@ -52,14 +51,14 @@ vx_err vx_user_config_file(char *const *environ_, char *ret_path, size_t cap, vx
 #else
 vx_err vx_user_data_folder(char *const *environ_, char *ret_path, size_t cap, vx_errinfo *info)
 {
-    const char *data = absolute(environ_, "XDG_DATA_HOME");
+    const char *data = vx_user_path_variable(environ_, "XDG_DATA_HOME");
     return data ? put(ret_path, cap, info, data, "/voxlock")
                 : below_home(environ_, "/.local/share/voxlock", ret_path, cap, info);
 }
 
 vx_err vx_user_config_file(char *const *environ_, char *ret_path, size_t cap, vx_errinfo *info)
 {
-    const char *config = absolute(environ_, "XDG_CONFIG_HOME");
+    const char *config = vx_user_path_variable(environ_, "XDG_CONFIG_HOME");
     return config ? put(ret_path, cap, info, config, "/voxlock/voxlock.conf")
                   : below_home(environ_, "/.config/voxlock/voxlock.conf", ret_path, cap, info);
 }

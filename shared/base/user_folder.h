@@ -15,5 +15,7 @@
  * Errors   NOT_FOUND (neither HOME nor a record tells where home is), RANGE (longer than cap) */
 VX_MUST_CHECK vx_err vx_user_data_folder(char *const *environ_, char *ret_path, size_t cap, vx_errinfo *info);
 VX_MUST_CHECK vx_err vx_user_config_file(char *const *environ_, char *ret_path, size_t cap, vx_errinfo *info);
+/* A variable's value when it is an absolute path, else NULL. */
+const char *vx_user_path_variable(char *const *environ_, const char *name);
 
 #endif

@@ -90,7 +90,7 @@ static const struct {
     {"link", 4096, VX_OK, VX_OK},
     {"empty", 0, VX_ERR_IO, VX_OK},
     {".", 0, VX_ERR_IO, VX_ERR_IO},
-    {"loop", 0, VX_ERR_IO, VX_ERR_IO},
+    {"loop", 0, VX_ERR_PERMISSION, VX_ERR_PERMISSION},
     {"absent", 0, VX_ERR_NOT_FOUND, VX_ERR_NOT_FOUND},
     {"one/inside", 0, VX_ERR_NOT_FOUND, VX_ERR_NOT_FOUND},
 };
