@@ -93,13 +93,14 @@ endif
 
 # ---- sources: a new file in these folders is built without a change here ---------------------------------------------
 src_in  = $(filter-out $(ISA_SKIP),$(wildcard $(addsuffix /*.c,$(1))))
-SHARED  := $(filter-out shared/engine/plugin_%.c,$(call src_in,shared/base shared/audio shared/engine shared/resilience))
+SHARED  := $(filter-out shared/engine/plugin_%.c,$(call src_in,shared/base shared/audio shared/engine shared/resilience shared/measure))
 CLOUD   := $(call src_in,cloud)
 EDGE    := $(filter-out $(wildcard edge/*/plugin_*.c),$(call src_in,edge $(wildcard edge/*)))
 UNIT    := $(wildcard tests/unit/test_*.c)
 CTEST   := $(wildcard tests/api/test_*.c tests/e2e/test_*.c)
 FUZZ    := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH   := $(wildcard tests/bench/bench_*.c)
+SPOOF   := $(wildcard tests/bench/spoof/*.c)
 TOOLS   := $(filter-out $(if $(HAVE_LOGIND),,%/logind_mock.c),$(wildcard tests/tools/*.c))
 SUPPORT := $(wildcard tests/support/*.c)
 # Sanitizers cannot follow the threads of an OpenMP runtime that is not built with them (LeakSanitizer crashes on
@@ -125,10 +126,11 @@ objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIB  := $(B)/libvoxlock.a
 SERVICE := $(B)/libservice.a
 AGENT := $(B)/libagent.a
+SPOOF_LAB := $(B)/libspoof.a
 UNIT_BIN  := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT))
 CTEST_BIN := $(patsubst tests/api/%.c,$(B)/tests/%,$(patsubst tests/e2e/%.c,$(B)/tests/%,$(CTEST)))
 FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(B)/tests/%,$(FUZZ))
-BENCH_BIN := $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH))
+BENCH_BIN := $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH)) $(B)/bench/spoof_lab
 TOOL_BIN  := $(patsubst tests/tools/%.c,$(B)/tools/%,$(TOOLS))
 
 .PHONY: all help setup deps programs plugins tests tools test unit api bench demo lint format accuracy clean cov fuzz \
@@ -166,6 +168,9 @@ $(SERVICE): $(call objs,$(filter-out cloud/main.c,$(CLOUD)))
 	@rm -f $@
 	$(AR) qcs $@ $^
 $(AGENT): $(call objs,$(filter-out edge/main.c,$(EDGE)))
+	@rm -f $@
+	$(AR) qcs $@ $^
+$(SPOOF_LAB): $(call objs,$(filter-out %/lab.c,$(SPOOF)))
 	@rm -f $@
 	$(AR) qcs $@ $^
 
@@ -270,6 +275,10 @@ SUPPORT_OBJ := $(call objs,$(SUPPORT))
 # Unit tests can fail any allocation of our own objects (tests/support/alloc_fail.h). Apple's linker has no --wrap.
 UNIT_WRAP := $(if $(filter Linux,$(UNAME_S)),$(addprefix -Wl$(comma)--wrap=,malloc calloc realloc posix_memalign \
                aligned_alloc strdup strndup))
+# Before the general rule: the first that fits is taken.
+$(B)/tests/test_spoof_%: $(B)/obj/tests/unit/test_spoof_%.o $(SPOOF_LAB) $(SUPPORT_OBJ) $(AGENT) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) $(UNIT_WRAP) -o $@ $^ $(LIBS_TEST) $(LIBS_EDGE) $(LIBS_SHARED)
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(SUPPORT_OBJ) $(SERVICE) $(AGENT) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) $(UNIT_WRAP) -o $@ $^ $(LIBS_TEST) $(LIBS_EDGE) $(LIBS_CLOUD) $(LIBS_SHARED)
@@ -282,6 +291,9 @@ $(B)/tests/%: $(B)/obj/tests/e2e/%.o $(SUPPORT_OBJ) $(AGENT) $(LIB)
 $(B)/tests/%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(SERVICE) $(AGENT) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_EDGE) $(LIBS_CLOUD) $(LIBS_SHARED)
+$(B)/bench/spoof_lab: $(B)/obj/tests/bench/spoof/lab.o $(SPOOF_LAB) $(SUPPORT_OBJ) $(AGENT) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_EDGE) $(LIBS_SHARED)
 $(B)/bench/%: $(B)/obj/tests/bench/%.o $(SUPPORT_OBJ) $(AGENT) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TEST) $(LIBS_EDGE) $(LIBS_SHARED)

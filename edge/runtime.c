@@ -35,7 +35,7 @@ static void judge_physics(void *arg, const float *samples, size_t n, vx_evidence
 {
     (void)arg;
     vx_pava_report report;
-    vx_pava_judge(samples, n, &(vx_pava_known){0}, &report, ret_evidence);
+    vx_pava_judge(samples, n, &(vx_pava_known){0}, 0, &report, ret_evidence);
     vx_pava_report_done(&report);
 }
 

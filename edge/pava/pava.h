@@ -39,12 +39,15 @@ typedef struct {
     vx_pava_baseline baseline;
     const vx_fingerprint *heard; /* [n_heard] of every utterance there ever was, borrowed */
     size_t n_heard;
-    bool own_speaker; /* this computer's loudspeaker was playing meanwhile, as far as the system tells */
+    double tract_threshold_cm,
+        double_reverb_threshold; /* VTL_DEVIATION_THRESHOLD, DOUBLE_REVERB_THRESHOLD; 0: default */
+    bool own_speaker;            /* this computer's loudspeaker was playing meanwhile, as far as the system tells */
 } vx_pava_known;
 
 typedef struct {
     vx_evidence_status status; /* VALID, INCONCLUSIVE (and why), UNAVAILABLE */
-    double spoof;              /* likelihood that it is no living voice, 0 to 1, 0.5 tells nothing; with VALID */
+    double llr;   /* natural logarithm of how much likelier its measures are from a machine than from a living voice */
+    double spoof; /* 1 / (1 + e^-llr): likelihood that it is no living voice, 0 to 1, 0.5 tells nothing; with VALID */
     double reliability; /* 0 to 1: how far this layer tells attacks it never saw from people: 0 carries no weight */
     double measures[VX_PAVA_MEASURES];
     char reason[VX_REASON_CAP];
@@ -69,11 +72,12 @@ const char *const *vx_pava_measure_names(vx_pava_layer layer);
  * samples      [in]  n, 16 kHz mono, the whole recording with its room before and after the words; anything: what cannot
  *                    be judged is INCONCLUSIVE
  * known        [in]  borrowed for the call
+ * deadline_ns  [in]  of vx_now_ns's clock, 0: none; a layer whose analysis is not done by then has not judged
  * ret_report   [out] vx_pava_report_done
  * ret_evidence [out] the physics of the fusion: VALID, INCONCLUSIVE, or UNAVAILABLE when memory is out
  * Threads      any */
-void vx_pava_judge(const float *samples, size_t n, const vx_pava_known *known, vx_pava_report *ret_report,
-                   vx_evidence *ret_evidence);
+void vx_pava_judge(const float *samples, size_t n, const vx_pava_known *known, uint64_t deadline_ns,
+                   vx_pava_report *ret_report, vx_evidence *ret_evidence);
 void vx_pava_report_done(vx_pava_report *report);
 
 /* What a recording that was surely the owner's teaches: an enrolment, or a strong acceptance. */

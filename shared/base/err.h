@@ -76,7 +76,8 @@
     X(CLOUD_REFUSED, -91, "cloud_refused", "the cloud service refused the request")                                    \
     X(CLOUD_ANSWER, -92, "cloud_answer", "the cloud service sent an answer that cannot be used")                       \
     X(TOKEN, -93, "no_identity_token", "no identity token for the cloud service could be had")                         \
-    X(UNCALIBRATED, -94, "uncalibrated", "the model has no calibration, so a score is no probability")
+    X(UNCALIBRATED, -94, "uncalibrated", "the model has no calibration, so a score is no probability")                 \
+    X(BAD_LIST, -95, "bad_list", "a list of recordings is damaged, or lacks a column")
 
 typedef enum {
     VX_OK = 0,

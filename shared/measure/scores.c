@@ -1,25 +1,25 @@
 /* scores.c - rates by one pass over the trials in rising order, each distinct score a threshold; costs of ratios. */
-#include "tests/support/scores.h"
+#include "shared/measure/scores.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 static int by_score(const void *a, const void *b)
 {
-    const double x = ((const scored_trial *)a)->score, y = ((const scored_trial *)b)->score;
+    const double x = ((const vx_scored_trial *)a)->score, y = ((const vx_scored_trial *)b)->score;
     return (x > y) - (x < y);
 }
 
-void scores_sort(scored_trial *trials, size_t n)
+void vx_scores_sort(vx_scored_trial *trials, size_t n)
 {
     if (n > 0)
         qsort(trials, n, sizeof *trials, by_score);
 }
 
-bool scores_rates(const scored_trial *trials, size_t n, score_rates *ret)
+bool vx_scores_rates(const vx_scored_trial *trials, size_t n, vx_score_rates *ret)
 {
     /* Refusing everything misses every target and costs exactly the prior. */
-    score_rates rates = {.min_dcf = 1};
+    vx_score_rates rates = {.min_dcf = 1};
     for (size_t i = 0; i < n; i++)
         *(trials[i].is_target ? &rates.targets : &rates.nontargets) += trials[i].weight;
     if (!(rates.targets > 0) || !(rates.nontargets > 0))
@@ -38,7 +38,7 @@ bool scores_rates(const scored_trial *trials, size_t n, score_rates *ret)
             rates.eer = (miss + false_alarm) / 2;
             rates.threshold = trials[i].score;
         }
-        const double cost = miss + false_alarm * (1 - SCORES_TARGET_PRIOR) / SCORES_TARGET_PRIOR;
+        const double cost = miss + false_alarm * (1 - VX_SCORES_TARGET_PRIOR) / VX_SCORES_TARGET_PRIOR;
         rates.min_dcf = fmin(rates.min_dcf, cost);
     }
     *ret = rates;
@@ -47,7 +47,7 @@ bool scores_rates(const scored_trial *trials, size_t n, score_rates *ret)
 
 /* ---- likelihood ratios ---- */
 
-static bool weigh(const scored_trial *trials, size_t n, double *ret_targets, double *ret_nontargets)
+static bool weigh(const vx_scored_trial *trials, size_t n, double *ret_targets, double *ret_nontargets)
 {
     double sums[2] = {0, 0};
     for (size_t i = 0; i < n; i++)
@@ -63,7 +63,7 @@ static double bits(double x)
     return (x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))) / log(2);
 }
 
-bool scores_cllr(const scored_trial *trials, size_t n, double *ret)
+bool vx_scores_cllr(const vx_scored_trial *trials, size_t n, double *ret)
 {
     double targets, nontargets, cost[2] = {0, 0};
     if (!weigh(trials, n, &targets, &nontargets))
@@ -87,7 +87,7 @@ static bool violates(const block *a, const block *b)
     return a->target * b->nontarget >= b->target * a->nontarget;
 }
 
-bool scores_min_cllr(const scored_trial *trials, size_t n, double *ret)
+bool vx_scores_min_cllr(const vx_scored_trial *trials, size_t n, double *ret)
 {
     double targets, nontargets, cost = 0;
     size_t n_blocks = 0;
@@ -124,10 +124,10 @@ bool scores_min_cllr(const scored_trial *trials, size_t n, double *ret)
     return true;
 }
 
-score_errors scores_errors_at(const scored_trial *trials, size_t n, double threshold)
+vx_score_errors vx_scores_errors_at(const vx_scored_trial *trials, size_t n, double threshold)
 {
     double targets, nontargets;
-    score_errors errors = {0, 0};
+    vx_score_errors errors = {0, 0};
     (void)weigh(trials, n, &targets, &nontargets);
     for (size_t i = 0; i < n; i++)
         if (trials[i].is_target == (trials[i].score < threshold))

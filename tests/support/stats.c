@@ -1,7 +1,9 @@
-/* stats.c - order statistics, slope, splitmix64 (Steele, Lea and Flood, 2014). */
+/* stats.c - order statistics and a slope. */
 #include "tests/support/stats.h"
 
 #include <stdlib.h>
+
+#include "shared/base/random.h"
 
 static int rising(const void *a, const void *b)
 {
@@ -48,8 +50,5 @@ double stats_slope(const double *values, size_t n)
 
 uint64_t stats_random(uint64_t *state)
 {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
+    return vx_random_next(state);
 }

@@ -276,7 +276,7 @@ size_t trials_count_speakers(const spoken_trial *trials, size_t n, size_t n_spea
 /* Draws as many speakers as there are, with replacement: a target trial counts as often as its speaker was drawn, a
  * non-target trial as often as its pair was. */
 static void draw(const spoken_trial *trials, size_t n, const size_t *present, size_t n_present, double *times,
-                 uint64_t *seed, scored_trial *ret)
+                 uint64_t *seed, vx_scored_trial *ret)
 {
     for (size_t i = 0; i < n_present; i++)
         times[present[i]] = 0;
@@ -296,7 +296,7 @@ bool trials_estimate(const spoken_trial *trials, size_t n, size_t n_speakers, tr
     size_t n_drawn = 0, *present = calloc(n_speakers, sizeof *present);
     double *times = calloc(n_speakers, sizeof *times);
     double *drawn = calloc(TRIALS_REPLICATES * n_values, sizeof *drawn);
-    scored_trial *scored = calloc(n ? n : 1, sizeof *scored);
+    vx_scored_trial *scored = calloc(n ? n : 1, sizeof *scored);
     if (!present || !times || !drawn || !scored) {
         complain("bootstrap", "out of memory");
         goto out;

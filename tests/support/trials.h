@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "shared/engine/embedding.h"
-#include "tests/support/scores.h"
+#include "shared/measure/scores.h"
 
 enum { TRIALS_MAX_SOURCES = 32, TRIALS_REPLICATES = 1000 };
 
@@ -51,7 +51,7 @@ void trials_done(trial_set *set);
 
 /* A trial with its score, as a bootstrap over speakers sees it. */
 typedef struct {
-    scored_trial scored;
+    vx_scored_trial scored;
     size_t enrolled, speaking;
 } spoken_trial;
 
@@ -59,7 +59,7 @@ typedef struct {
 void trials_sort(spoken_trial *trials, size_t n);
 
 /* What is counted: n_values numbers of trials in rising order of score; false where they cannot be counted. */
-typedef bool trials_statistic(const scored_trial *trials, size_t n, void *ctx, double *ret_values);
+typedef bool trials_statistic(const vx_scored_trial *trials, size_t n, void *ctx, double *ret_values);
 
 enum { TRIALS_MAX_VALUES = 8 };
 typedef struct {

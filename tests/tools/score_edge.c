@@ -17,7 +17,7 @@
 
 #include "shared/base/json.h"
 #include "shared/engine/score.h"
-#include "tests/support/scores.h"
+#include "shared/measure/scores.h"
 #include "tests/support/trials.h"
 
 enum { MAX_SIZES = 16, BINS = 10 };
@@ -212,27 +212,27 @@ static size_t take(study *s, selection which, way w, bool llr)
     return n;
 }
 
-static bool separation(const scored_trial *trials, size_t n, void *ctx, double *ret)
+static bool separation(const vx_scored_trial *trials, size_t n, void *ctx, double *ret)
 {
-    score_rates rates;
+    vx_score_rates rates;
     (void)ctx;
-    if (!scores_rates(trials, n, &rates) || !scores_min_cllr(trials, n, &ret[2]))
+    if (!vx_scores_rates(trials, n, &rates) || !vx_scores_min_cllr(trials, n, &ret[2]))
         return false;
     ret[0] = rates.eer;
     ret[1] = rates.min_dcf;
     return true;
 }
 
-static bool cost(const scored_trial *trials, size_t n, void *ctx, double *ret)
+static bool cost(const vx_scored_trial *trials, size_t n, void *ctx, double *ret)
 {
     (void)ctx;
-    return scores_cllr(trials, n, ret);
+    return vx_scores_cllr(trials, n, ret);
 }
 
 /* False accepts and false rejects at the score ctx points to; either is 0 where there is nobody to count. */
-static bool errors(const scored_trial *trials, size_t n, void *ctx, double *ret)
+static bool errors(const vx_scored_trial *trials, size_t n, void *ctx, double *ret)
 {
-    const score_errors e = scores_errors_at(trials, n, *(const double *)ctx);
+    const vx_score_errors e = vx_scores_errors_at(trials, n, *(const double *)ctx);
     ret[0] = isnan(e.false_alarms) ? 0 : e.false_alarms;
     ret[1] = isnan(e.missed) ? 0 : e.missed;
     return true;
@@ -290,13 +290,13 @@ static json_t *rate_sources(study *s)
 /* Where the errors of templates of the smallest size meet. */
 static double meeting_point(study *s, way w)
 {
-    score_rates rates = {0};
+    vx_score_rates rates = {0};
     const size_t n = take(s, (selection){SIZE_MAX, s->sizes[0]}, w, false);
-    scored_trial *scored = calloc(n ? n : 1, sizeof *scored);
+    vx_scored_trial *scored = calloc(n ? n : 1, sizeof *scored);
     for (size_t i = 0; scored && i < n; i++)
         scored[i] = s->room[i].scored;
     if (scored)
-        (void)scores_rates(scored, n, &rates);
+        (void)vx_scores_rates(scored, n, &rates);
     free(scored);
     /* The threshold is the highest score refused. */
     return nextafter(rates.threshold, INFINITY);

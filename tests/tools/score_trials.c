@@ -13,7 +13,7 @@
 
 #include "shared/base/file.h"
 #include "shared/base/json.h"
-#include "tests/support/scores.h"
+#include "shared/measure/scores.h"
 #include "tests/support/trials.h"
 
 enum { MAX_ROWS = TRIALS_MAX_SOURCES + 1 };
@@ -24,7 +24,7 @@ enum { MAX_ROWS = TRIALS_MAX_SOURCES + 1 };
 typedef struct {
     const char *name;
     size_t n_speakers;
-    score_rates rates;
+    vx_score_rates rates;
     estimate eer, dcf;
     double expected_eer; /* negative: none */
 } row;
@@ -35,13 +35,13 @@ static int complain(const char *where, const char *what)
     return -1;
 }
 
-static bool eer_and_dcf(const scored_trial *trials, size_t n, void *ctx, double *ret_values)
+static bool eer_and_dcf(const vx_scored_trial *trials, size_t n, void *ctx, double *ret_values)
 {
-    score_rates rates;
-    if (!scores_rates(trials, n, &rates))
+    vx_score_rates rates;
+    if (!vx_scores_rates(trials, n, &rates))
         return false;
     if (ctx)
-        *(score_rates *)ctx = rates;
+        *(vx_score_rates *)ctx = rates;
     ret_values[0] = rates.eer;
     ret_values[1] = rates.min_dcf;
     return true;
@@ -51,7 +51,7 @@ static bool eer_and_dcf(const scored_trial *trials, size_t n, void *ctx, double 
 static int rate(const spoken_trial *trials, size_t n, size_t n_speakers, uint64_t *seed, row *ret)
 {
     estimate estimates[2];
-    scored_trial *scored = calloc(n ? n : 1, sizeof *scored);
+    vx_scored_trial *scored = calloc(n ? n : 1, sizeof *scored);
     double values[2];
     for (size_t i = 0; scored && i < n; i++)
         scored[i] = trials[i].scored;
@@ -137,7 +137,7 @@ static void print_table(const row *rows, size_t n, uint64_t seed)
     }
     printf("Intervals: bootstrap over speakers, %d replicates, seed %" PRIu64 ". minDCF: target prior %g, both errors "
            "cost 1, normalised.\n",
-           TRIALS_REPLICATES, seed, SCORES_TARGET_PRIOR);
+           TRIALS_REPLICATES, seed, VX_SCORES_TARGET_PRIOR);
 }
 
 static int write_json(const char *path, const trial_set *set, const row *rows, size_t n, uint64_t seed)

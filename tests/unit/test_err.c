@@ -77,6 +77,7 @@ static const struct {
     {-92, "cloud_answer"},
     {-93, "no_identity_token"},
     {-94, "uncalibrated"},
+    {-95, "bad_list"},
 };
 
 static const struct {

@@ -23,14 +23,15 @@ includes=$(git ls-files -co --exclude-standard '*.c' '*.h' '*.cpp' |
 may() { # folder, extended regex of what it may include
     none "$1 includes only $2" "$(awk -v f="^$1/" -v ok="$2" '$1 ~ f && $2 !~ ok' <<<"$includes")"
 }
-echo 1..12
+echo 1..13
 may shared/base '^shared/base/'
 may shared/audio '^shared/(base|audio)/'
 may shared/engine '^shared/(base|audio|engine)/'
 may shared/resilience '^shared/(base|resilience)/'
+may shared/measure '^shared/(base|measure)/'
 may cloud '^(shared|cloud)/|^openapi_json[.]inc$'
 may edge '^(shared|edge)/'
-for part in capture pava evidence decide route store unlock challenge agent; do
+for part in capture pava report evidence decide route store unlock challenge agent; do
     awk -v f="^edge/$part/" -v own="^edge/$part/" '$1 ~ f && $2 ~ /^edge\// && $2 !~ own && $2 != "edge/types.h"' <<<"$includes"
 done >"${TMPDIR:-/tmp}/voxlock-layers.$$"
 none "parts of edge know shared and not each other" "$(cat "${TMPDIR:-/tmp}/voxlock-layers.$$")"

@@ -91,6 +91,7 @@ static void every_error_has_its_status(void **state)
         {VX_ERR_CLOUD_ANSWER, 500},
         {VX_ERR_TOKEN, 500},
         {VX_ERR_UNCALIBRATED, 500},
+        {VX_ERR_BAD_LIST, 500},
     };
     static const vx_err all[] = {
 #define ONE(name, value, code, sentence) VX_ERR_##name,

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "tests/support/scores.h"
+#include "shared/measure/scores.h"
 #include "tests/support/stats.h"
 
 #define NEAR(a, b) assert_true(fabs((a) - (b)) < 1e-12)
@@ -35,7 +35,7 @@ static const struct {
     {"one of each", "nT", 0, 1, 0, 0},
 };
 
-static size_t parse(const char *text, scored_trial trials[MAX_TRIALS])
+static size_t parse(const char *text, vx_scored_trial trials[MAX_TRIALS])
 {
     size_t n = 0;
     double score = 1;
@@ -45,7 +45,7 @@ static size_t parse(const char *text, scored_trial trials[MAX_TRIALS])
             continue;
         }
         assert_true(n < MAX_TRIALS);
-        trials[n++] = (scored_trial){.score = score, .is_target = *at == 'T', .weight = 1};
+        trials[n++] = (vx_scored_trial){.score = score, .is_target = *at == 'T', .weight = 1};
         score++;
     }
     return n;
@@ -55,17 +55,17 @@ static void test_rates_by_hand(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        scored_trial trials[MAX_TRIALS];
-        score_rates rates;
+        vx_scored_trial trials[MAX_TRIALS];
+        vx_score_rates rates;
         const size_t n = parse(cases[i].trials, trials);
         print_message("# %s\n", cases[i].what);
-        assert_true(scores_rates(trials, n, &rates));
+        assert_true(vx_scores_rates(trials, n, &rates));
         NEAR(rates.eer, cases[i].eer);
         NEAR(rates.threshold, cases[i].threshold);
         NEAR(rates.min_dcf, cases[i].min_dcf);
         NEAR(rates.targets + rates.nontargets, (double)n);
         double min_cllr;
-        assert_true(scores_min_cllr(trials, n, &min_cllr));
+        assert_true(vx_scores_min_cllr(trials, n, &min_cllr));
         NEAR(min_cllr, cases[i].min_cllr);
     }
 }
@@ -74,26 +74,27 @@ static void test_rates_by_hand(void **state)
 static void test_weights_are_copies(void **state)
 {
     (void)state;
-    const scored_trial weighted[] = {{0.5, true, 3}, {0.1, false, 2}, {0.3, true, 1}, {0.4, false, 1}, {0.9, true, 0}};
-    const scored_trial copies[] = {{0.5, true, 1},  {0.4, false, 1}, {0.1, false, 1}, {0.5, true, 1},
-                                   {0.1, false, 1}, {0.3, true, 1},  {0.5, true, 1}};
-    scored_trial a[5], b[7];
-    score_rates x, y;
+    const vx_scored_trial weighted[] = {
+        {0.5, true, 3}, {0.1, false, 2}, {0.3, true, 1}, {0.4, false, 1}, {0.9, true, 0}};
+    const vx_scored_trial copies[] = {{0.5, true, 1},  {0.4, false, 1}, {0.1, false, 1}, {0.5, true, 1},
+                                      {0.1, false, 1}, {0.3, true, 1},  {0.5, true, 1}};
+    vx_scored_trial a[5], b[7];
+    vx_score_rates x, y;
     memcpy(a, weighted, sizeof a);
     memcpy(b, copies, sizeof b);
-    scores_sort(a, 5);
-    scores_sort(b, 7);
-    assert_true(scores_rates(a, 5, &x));
-    assert_true(scores_rates(b, 7, &y));
+    vx_scores_sort(a, 5);
+    vx_scores_sort(b, 7);
+    assert_true(vx_scores_rates(a, 5, &x));
+    assert_true(vx_scores_rates(b, 7, &y));
     NEAR(x.eer, y.eer);
     NEAR(x.threshold, y.threshold);
     NEAR(x.min_dcf, y.min_dcf);
     double p = 0, q = 0;
-    assert_true(scores_cllr(a, 5, &p) && scores_cllr(b, 7, &q));
+    assert_true(vx_scores_cllr(a, 5, &p) && vx_scores_cllr(b, 7, &q));
     NEAR(p, q);
-    assert_true(scores_min_cllr(a, 5, &p) && scores_min_cllr(b, 7, &q));
+    assert_true(vx_scores_min_cllr(a, 5, &p) && vx_scores_min_cllr(b, 7, &q));
     NEAR(p, q);
-    const score_errors e = scores_errors_at(a, 5, 0.4), f = scores_errors_at(b, 7, 0.4);
+    const vx_score_errors e = vx_scores_errors_at(a, 5, 0.4), f = vx_scores_errors_at(b, 7, 0.4);
     NEAR(e.missed, 1.0 / 4);
     NEAR(e.false_alarms, 1.0 / 3);
     NEAR(f.missed, e.missed);
@@ -107,9 +108,9 @@ static void test_weights_are_copies(void **state)
 static void test_cheap_false_alarm(void **state)
 {
     (void)state;
-    const scored_trial trials[] = {{1, false, 199}, {2, true, 1}, {3, false, 1}};
-    score_rates rates;
-    assert_true(scores_rates(trials, 3, &rates));
+    const vx_scored_trial trials[] = {{1, false, 199}, {2, true, 1}, {3, false, 1}};
+    vx_score_rates rates;
+    assert_true(vx_scores_rates(trials, 3, &rates));
     NEAR(rates.min_dcf, 0.495);
 }
 
@@ -128,10 +129,10 @@ static void test_cost_of_ratios(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof ratios / sizeof *ratios; i++) {
-        const scored_trial trials[] = {{ratios[i].target, true, 2}, {ratios[i].nontarget, false, 3}};
+        const vx_scored_trial trials[] = {{ratios[i].target, true, 2}, {ratios[i].nontarget, false, 3}};
         double cllr;
         print_message("# %s\n", ratios[i].what);
-        assert_true(scores_cllr(trials, 2, &cllr));
+        assert_true(vx_scores_cllr(trials, 2, &cllr));
         NEAR(cllr, ratios[i].cllr);
     }
 }
@@ -143,37 +144,40 @@ static void test_least_cost_is_a_bound(void **state)
     (void)state;
     print_message("# seed %llu\n", (unsigned long long)seed);
     for (int round = 0; round < 200; round++) {
-        scored_trial trials[40];
+        vx_scored_trial trials[40];
         double cllr, least;
         for (size_t i = 0; i < 40; i++) {
             const bool is_target = i < 15;
             const double noise = (double)(stats_random(&seed) % 1000) / 250;
-            trials[i] = (scored_trial){noise + (is_target ? 1.5 : 0), is_target, (double)(stats_random(&seed) % 3 + 1)};
+            trials[i] =
+                (vx_scored_trial){noise + (is_target ? 1.5 : 0), is_target, (double)(stats_random(&seed) % 3 + 1)};
         }
-        scores_sort(trials, 40);
-        assert_true(scores_min_cllr(trials, 40, &least));
+        vx_scores_sort(trials, 40);
+        assert_true(vx_scores_min_cllr(trials, 40, &least));
         assert_true(least > 0 && least <= 1);
         const double slope = (double)(stats_random(&seed) % 1000) / 300,
                      offset = (double)(stats_random(&seed) % 600) / 100;
         for (size_t i = 0; i < 40; i++)
             trials[i].score = slope * trials[i].score - offset;
-        assert_true(scores_cllr(trials, 40, &cllr) && cllr >= least - 1e-12);
+        assert_true(vx_scores_cllr(trials, 40, &cllr) && cllr >= least - 1e-12);
     }
 }
 
 static void test_nothing_to_compare(void **state)
 {
     (void)state;
-    const scored_trial one_kind[] = {{0.1, true, 1}, {0.2, true, 1}}, no_weight[] = {{0.1, true, 1}, {0.2, false, 0}};
-    score_rates rates = {.eer = 7};
-    assert_false(scores_rates(one_kind, 2, &rates));
-    assert_false(scores_rates(no_weight, 2, &rates));
-    assert_false(scores_rates(NULL, 0, &rates));
+    const vx_scored_trial one_kind[] = {{0.1, true, 1}, {0.2, true, 1}},
+                          no_weight[] = {{0.1, true, 1}, {0.2, false, 0}};
+    vx_score_rates rates = {.eer = 7};
+    assert_false(vx_scores_rates(one_kind, 2, &rates));
+    assert_false(vx_scores_rates(no_weight, 2, &rates));
+    assert_false(vx_scores_rates(NULL, 0, &rates));
     double cost = 7;
-    assert_false(scores_cllr(one_kind, 2, &cost) || scores_cllr(no_weight, 2, &cost) || scores_cllr(NULL, 0, &cost));
-    assert_false(scores_min_cllr(one_kind, 2, &cost) || scores_min_cllr(NULL, 0, &cost));
+    assert_false(vx_scores_cllr(one_kind, 2, &cost) || vx_scores_cllr(no_weight, 2, &cost) ||
+                 vx_scores_cllr(NULL, 0, &cost));
+    assert_false(vx_scores_min_cllr(one_kind, 2, &cost) || vx_scores_min_cllr(NULL, 0, &cost));
     NEAR(cost, 7);
-    const score_errors e = scores_errors_at(one_kind, 2, 0.15);
+    const vx_score_errors e = vx_scores_errors_at(one_kind, 2, 0.15);
     NEAR(e.missed, 0.5);
     assert_true(isnan(e.false_alarms));
     NEAR(rates.eer, 7);
