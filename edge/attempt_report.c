@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "edge/attempt.h"
-#include "edge/text.h"
 #include "shared/base/json.h"
 #include "shared/base/tame.h"
+#include "shared/base/text.h"
 
 /* null where nothing was compared: 0 would read as a match of 0 %. */
 static json_t *voice_json(const vx_attempt_outcome *o)

@@ -3,7 +3,7 @@
  * zsh shows.
  */
 #include "edge/help.h"
-#include "edge/text.h"
+#include "shared/base/text.h"
 
 /* A list with '|' between its words, as words. */
 static void put_words(vx_text *script, const char *list)

@@ -1,6 +1,6 @@
 /* manual.c - voxlock(1), written from the tables, so that it cannot fall behind them. */
 #include "edge/help.h"
-#include "edge/text.h"
+#include "shared/base/text.h"
 
 /* Text between two pieces of markup: what would be an escape or a request of man's own is made harmless. */
 static void say(vx_text *page, const char *before, const char *text, const char *after)

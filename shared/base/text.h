@@ -1,6 +1,6 @@
 /* text.h - text put together from many pieces, with one error at the end instead of one at each. */
-#ifndef VX_EDGE_TEXT_H
-#define VX_EDGE_TEXT_H
+#ifndef VX_BASE_TEXT_H
+#define VX_BASE_TEXT_H
 
 #include "shared/base/bytes.h"
 #include "shared/base/err.h"

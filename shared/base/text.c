@@ -1,5 +1,5 @@
 /* text.c - formatted pieces, appended until the first failure. */
-#include "edge/text.h"
+#include "shared/base/text.h"
 
 #include <stdarg.h>
 
