@@ -55,7 +55,8 @@ typedef struct {
 
 typedef struct {
     vx_layer_finding layers[VX_N_LAYERS];
-    double risk; /* 0 to 1; the physics confidence is 1 - risk */
+    bool analysed; /* the layers were asked */
+    double risk;   /* 0 to 1; the physics confidence is 1 - risk */
     double elapsed_ms;
     bool has_fingerprint;
     vx_fingerprint fingerprint; /* of this recording, for the next time; owned */
@@ -67,6 +68,10 @@ typedef struct {
 const char *vx_pava_layer_name(vx_pava_layer layer);
 /* The names of a layer's measures with units; NULL after the last. */
 const char *const *vx_pava_measure_names(vx_pava_layer layer);
+
+/* 0 to 1: how far it is relied on; and whether it is at all. docs/pava.md has the measurements. */
+double vx_pava_layer_reliability(vx_pava_layer layer);
+bool vx_pava_layer_has_say(vx_pava_layer layer);
 
 /* Judges.
  * samples      [in]  n, 16 kHz mono, the whole recording with its room before and after the words; anything: what cannot

@@ -13,8 +13,10 @@
 
 typedef struct {
     size_t n_frames;
-    float *f0_hz;  /* [n_frames] 0 where no voice is */
-    float *voiced; /* [n_frames] probability that the glottis swings, 0 to 1; f0_hz is set from 0.5 on */
+    float *f0_hz; /* [n_frames] 0 where no voice is */
+    /* [n_frames] probability that the glottis swings, 0 to 1; f0_hz is set from 0.5 on. Above that it may be relied on; below
+     * it is too low in noise, where most of what is missed is voice. */
+    float *voiced;
     size_t n_voiced;
 } vx_pitch;
 

@@ -25,9 +25,13 @@ typedef struct {
     float *level; /* [n_frames] mean square of the frame's window above 80 Hz */
     bool *speech; /* [n_frames] */
     size_t n_speech;
+    float floor_level, peak_level; /* a tenth of the frames lies below the one, a fiftieth above the other */
 } vx_spectrogram;
 
-/* samples [in] n, finite, 16 kHz mono. Ends are padded with zeros. Errors: NOMEM, RANGE (n < VX_PAVA_WINDOW). */
+/* Speech is what is 6 dB above the floor, 35 dB at most below the peak, and above -80 dBFS (the measures there are). A
+ * sound that never pauses has no floor to stand out from, so noise and tones alone hold no speech, nor does silence.
+ * samples [in] n, finite, 16 kHz mono. Ends are padded with zeros.
+ * Errors  NOMEM, RANGE (n < VX_PAVA_WINDOW, or samples whose square is no float) */
 VX_MUST_CHECK vx_err vx_spectrogram_compute(const float *samples, size_t n, vx_spectrogram *ret);
 /* Wipes and frees; all-zero is fine. */
 void vx_spectrogram_done(vx_spectrogram *spectrogram);

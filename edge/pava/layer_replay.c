@@ -1,0 +1,31 @@
+/* layer_replay.c - layer 1: the very recording that was heard before.
+ * People do not say a sentence twice with the same hundredths of a second; a loudspeaker does nothing else.
+ */
+#include <stdio.h>
+
+#include "edge/pava/layer.h"
+
+static bool measure(const vx_scene *scene, double *ret_measures, char ret_reason[VX_REASON_CAP])
+{
+    vx_fingerprint_match best = {0};
+    size_t which = 0;
+    if (scene->has_fingerprint.err != VX_OK) {
+        (void)snprintf(ret_reason, VX_REASON_CAP, "%.*s", VX_REASON_CAP - 1,
+                       vx_errinfo_text(&scene->has_fingerprint.info, scene->has_fingerprint.err));
+        return false;
+    }
+    if (scene->known->n_heard == 0) {
+        (void)snprintf(ret_reason, VX_REASON_CAP, "nothing was heard before that this could repeat");
+        return false;
+    }
+    vx_fingerprint_find(&scene->fingerprint, scene->known->heard, scene->known->n_heard, &best, &which);
+    ret_measures[0] = best.evidence;
+    ret_measures[1] = best.n_agreeing;
+    return true;
+}
+
+const vx_layer vx_layer_replay = {
+    .name = "replay",
+    .measures = {"repeat_evidence", "repeat_landmarks"},
+    .measure = measure,
+};
