@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "edge/evidence/packed.h"
+#include "shared/base/packed.h"
 
 /* ---- what the numbers decide ---- */
 

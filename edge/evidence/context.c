@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "edge/evidence/behaviour.h"
-#include "edge/evidence/packed.h"
+#include "shared/base/packed.h"
 
 /* ---- what the numbers decide ---- */
 

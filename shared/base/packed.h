@@ -1,6 +1,6 @@
-/* packed.h - little-endian numbers in memory, for what evidence keeps. Readers of integers are in bytes.h. */
-#ifndef VX_EDGE_EVIDENCE_PACKED_H
-#define VX_EDGE_EVIDENCE_PACKED_H
+/* packed.h - little-endian numbers written to memory, for what the store keeps. Readers of integers are in bytes.h. */
+#ifndef VX_BASE_PACKED_H
+#define VX_BASE_PACKED_H
 
 #include <stdint.h>
 #include <string.h>

@@ -1,0 +1,363 @@
+/* cmd_spoof_report.c - voxlock spoof-report: how well PAVA tells living voices from machines, on recordings of known
+ * truth.
+ *
+ * Every kind of attack is held against all living recordings there are, nuisances included: a detector that takes every
+ * room for a loudspeaker shows it here. A recording that could not be judged is not left out: the lock would ask for
+ * digits, so it counts as neither accepted nor refused, in a column of its own.
+ */
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "edge/cmd.h"
+#include "edge/report/rates.h"
+#include "edge/report/svg.h"
+#include "edge/spoof_set.h"
+#include "shared/base/cpu.h"
+#include "shared/base/file.h"
+#include "shared/base/json.h"
+
+enum { FLAG_JSON = 1 << 0, PLOTS = 1, MEASURES = 2, KINDS_MAX = 128, CURVE = 400, WHOLE = VX_N_LAYERS };
+static const uint64_t SEED = 1;
+
+/* One kind of attack, or of living recordings. */
+typedef struct {
+    const char *kind, *group;
+    bool spoof, held_out;
+    size_t n, n_judged, n_unread;
+} row;
+
+typedef struct {
+    vx_spoof_set set;
+    row rows[KINDS_MAX];
+    size_t n_rows;
+    int *speakers; /* [set.n] numbered */
+    int n_speakers;
+    vx_presented *presented; /* [set.n] room to work in */
+} report;
+
+/* ---- gathering ------------------------------------------------------------------------------------------------------ */
+
+static int by_kind(const void *a, const void *b)
+{
+    const row *x = a, *y = b;
+    if (x->spoof != y->spoof)
+        return x->spoof - y->spoof;
+    const int group = strcmp(x->group, y->group);
+    return group ? group : strcmp(x->kind, y->kind);
+}
+
+static row *row_of(report *r, const vx_spoof_clip *clip)
+{
+    size_t i = 0;
+    while (i < r->n_rows && strcmp(r->rows[i].kind, clip->kind) != 0)
+        i++;
+    if (i == KINDS_MAX)
+        return NULL;
+    if (i == r->n_rows)
+        r->rows[r->n_rows++] =
+            (row){.kind = clip->kind, .group = clip->group, .spoof = clip->spoof, .held_out = clip->held_out};
+    return &r->rows[i];
+}
+
+static vx_err count_kinds(report *r, vx_errinfo *info)
+{
+    for (size_t i = 0; i < r->set.n; i++) {
+        const vx_spoof_clip *clip = &r->set.clips[i];
+        row *of = row_of(r, clip);
+        if (!of)
+            return vx_errinfo_set(info, VX_ERR_BAD_LIST, "more than %d kinds of recordings", KINDS_MAX);
+        of->n++;
+        of->n_unread += clip->err != VX_OK;
+        of->n_judged += clip->err == VX_OK && clip->physics.status == VX_EVIDENCE_VALID;
+    }
+    qsort(r->rows, r->n_rows, sizeof *r->rows, by_kind);
+    return VX_OK;
+}
+
+static vx_err number_speakers(report *r)
+{
+    r->speakers = calloc(r->set.n, sizeof *r->speakers);
+    r->presented = calloc(r->set.n, sizeof *r->presented);
+    if (!r->speakers || !r->presented)
+        return VX_ERR_NOMEM;
+    for (size_t i = 0; i < r->set.n; i++) {
+        size_t k = 0;
+        while (k < i && (strcmp(r->set.clips[k].speaker, r->set.clips[i].speaker) != 0 ||
+                         strcmp(r->set.clips[k].source, r->set.clips[i].source) != 0))
+            k++;
+        r->speakers[i] = k < i ? r->speakers[k] : r->n_speakers++;
+    }
+    return VX_OK;
+}
+
+/* A clip's score by one layer, or (WHOLE) by all; NAN where it was not judged. Higher is more likely living. */
+static double score_of(const vx_spoof_clip *clip, int layer)
+{
+    if (clip->err != VX_OK)
+        return NAN;
+    if (layer == WHOLE)
+        return clip->report.analysed ? -clip->report.risk : NAN;
+    return clip->report.layers[layer].status == VX_EVIDENCE_VALID ? -clip->report.layers[layer].llr : NAN;
+}
+
+/* The living, and one kind of attack (NULL: all that are held out, or were used in fitting). Returns their number. */
+static size_t present(report *r, const char *kind, bool held_out, int layer)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->set.n; i++) {
+        const vx_spoof_clip *clip = &r->set.clips[i];
+        const double score = score_of(clip, layer);
+        const bool wanted = !clip->spoof || (kind ? strcmp(clip->kind, kind) == 0 : clip->held_out == held_out);
+        if (wanted && isfinite(score))
+            r->presented[n++] = (vx_presented){score, !clip->spoof, r->speakers[i]};
+    }
+    return n;
+}
+
+static bool rates(report *r, const char *kind, bool held_out, int layer, vx_attack_rates *ret)
+{
+    const size_t n = present(r, kind, held_out, layer);
+    return vx_attack_rates_of(r->presented, n, r->n_speakers, SEED, ret);
+}
+
+/* ---- telling -------------------------------------------------------------------------------------------------------- */
+
+static json_t *estimate_json(vx_estimate e)
+{
+    return json_pack("[f, f, f]", e.value, e.low, e.high);
+}
+
+static json_t *rates_json(report *r, const char *kind, bool held_out, int layer)
+{
+    vx_attack_rates found;
+    if (!rates(r, kind, held_out, layer, &found))
+        return json_null();
+    return json_pack("{s:I, s:I, s:o, s:o, s:o}", "living", (json_int_t)found.n_living, "attacks",
+                     (json_int_t)found.n_attacks, "eer", estimate_json(found.eer), "apcer_at_bpcer_1",
+                     estimate_json(found.apcer_1), "apcer_at_bpcer_5", estimate_json(found.apcer_5));
+}
+
+static json_t *whole_and_layers(report *r, const char *kind, bool held_out)
+{
+    json_t *layers = json_object();
+    for (int l = 0; l < VX_N_LAYERS; l++)
+        (void)json_object_set_new(layers, vx_pava_layer_name((vx_pava_layer)l), rates_json(r, kind, held_out, l));
+    return json_pack("{s:o, s:o}", "whole", rates_json(r, kind, held_out, WHOLE), "layers", layers);
+}
+
+static json_t *report_json(report *r)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < r->n_rows; i++) {
+        const row *of = &r->rows[i];
+        json_t *entry = json_pack("{s:s, s:s, s:b, s:b, s:I, s:I, s:I}", "kind", of->kind, "group", of->group, "spoof",
+                                  of->spoof, "held_out", of->held_out, "recordings", (json_int_t)of->n, "judged",
+                                  (json_int_t)of->n_judged, "unread", (json_int_t)of->n_unread);
+        if (entry && of->spoof)
+            (void)json_object_update_new(entry, whole_and_layers(r, of->kind, false));
+        (void)json_array_append_new(rows, entry);
+    }
+    return json_pack("{s:i, s:o, s:o, s:o}", "speakers", r->n_speakers, "kinds", rows, "fitted",
+                     whole_and_layers(r, NULL, false), "held_out", whole_and_layers(r, NULL, true));
+}
+
+static void show_rates(report *r, const char *label, const char *kind, bool held_out)
+{
+    vx_attack_rates whole;
+    if (!rates(r, kind, held_out, WHOLE, &whole)) {
+        printf("%-26s    -\n", label);
+        return;
+    }
+    printf("%-26s %5zu  %5.1f (%4.1f-%5.1f)  %5.1f (%4.1f-%5.1f)  %5.1f (%4.1f-%5.1f) |", label, whole.n_attacks,
+           100 * whole.eer.value, 100 * whole.eer.low, 100 * whole.eer.high, 100 * whole.apcer_1.value,
+           100 * whole.apcer_1.low, 100 * whole.apcer_1.high, 100 * whole.apcer_5.value, 100 * whole.apcer_5.low,
+           100 * whole.apcer_5.high);
+    for (int l = 0; l < VX_N_LAYERS; l++) {
+        vx_attack_rates one;
+        if (rates(r, kind, held_out, l, &one))
+            printf(" %6.1f", 100 * one.eer.value);
+        else
+            printf("      -");
+    }
+    printf("\n");
+}
+
+static void show(report *r)
+{
+    printf("living voices (%d speakers in all)   recordings  judged\n", r->n_speakers);
+    for (size_t i = 0; i < r->n_rows; i++)
+        if (!r->rows[i].spoof)
+            printf("%-36s %10zu  %5.1f %%\n", r->rows[i].kind, r->rows[i].n,
+                   100 * (double)r->rows[i].n_judged / (double)r->rows[i].n);
+    printf("\n%% with 95 %% intervals (bootstrap over speakers); * held out; last: EER of each layer alone\n");
+    printf("%-26s %5s  %-19s  %-19s  %-19s |", "attack", "n", "EER", "APCER at BPCER 1", "APCER at BPCER 5");
+    for (int l = 0; l < VX_N_LAYERS; l++)
+        printf(" %6.6s", vx_pava_layer_name((vx_pava_layer)l));
+    printf("\n");
+    for (size_t i = 0; i < r->n_rows; i++) {
+        char label[64];
+        (void)snprintf(label, sizeof label, "%.50s%s", r->rows[i].kind, r->rows[i].held_out ? " *" : "");
+        if (r->rows[i].spoof)
+            show_rates(r, label, r->rows[i].kind, false);
+    }
+    show_rates(r, "all that were fitted to", NULL, false);
+    show_rates(r, "all that are held out *", NULL, true);
+    printf("\nlayers, and how far each is relied on:");
+    for (int l = 0; l < VX_N_LAYERS; l++)
+        printf(" %s %.2f%s", vx_pava_layer_name((vx_pava_layer)l), vx_pava_layer_reliability((vx_pava_layer)l),
+               vx_pava_layer_has_say((vx_pava_layer)l) ? "" : " (no weight)");
+    printf("\n");
+}
+
+/* ---- plots ---------------------------------------------------------------------------------------------------------- */
+
+static vx_err write_file(const char *folder, const char *name, const vx_buf *text, vx_errinfo *info)
+{
+    char path[PATH_MAX];
+    if (vx_path_join(folder, name, path, sizeof path) != VX_OK)
+        return vx_errinfo_set(info, VX_ERR_RANGE, "the path of the plots is too long");
+    FILE *f = fopen(path, "w");
+    if (!f)
+        return vx_file_failed(path, "open", info);
+    const bool written = fwrite(text->data, 1, text->len, f) == text->len;
+    return fclose(f) == 0 && written ? VX_OK : vx_file_failed(path, "write", info);
+}
+
+/* A group of attacks: its clips, as every kind of it. */
+typedef struct {
+    const char *name;
+    double *values;
+    size_t n;
+} grouped;
+
+enum { GROUPS_MAX = 12 };
+
+/* Scores by group; the living are the first. ret_groups [out] [GROUPS_MAX], their values in one block that is returned. */
+static double *by_group(report *r, grouped ret_groups[GROUPS_MAX], size_t *ret_n)
+{
+    double *block = malloc((r->set.n + 1) * sizeof *block), *next = block;
+    size_t n_groups = 0;
+    for (size_t k = 0; block && k < r->n_rows; k++) {
+        const char *name = r->rows[k].spoof ? r->rows[k].group : "living";
+        size_t g = 0;
+        while (g < n_groups && strcmp(ret_groups[g].name, name) != 0)
+            g++;
+        if (g < n_groups || g == GROUPS_MAX)
+            continue;
+        ret_groups[n_groups++] = (grouped){name, next, 0};
+        for (size_t i = 0; i < r->set.n; i++) {
+            const vx_spoof_clip *clip = &r->set.clips[i];
+            if (strcmp(clip->spoof ? clip->group : "living", name) == 0)
+                ret_groups[g].values[ret_groups[g].n++] = 1 + score_of(clip, WHOLE);
+        }
+        next += ret_groups[g].n;
+    }
+    *ret_n = n_groups;
+    return block;
+}
+
+static vx_err plot_histogram(const grouped *groups, size_t n, const char *folder, vx_errinfo *info)
+{
+    vx_svg_series series[GROUPS_MAX];
+    vx_buf out = {0};
+    for (size_t g = 0; g < n; g++)
+        series[g] = (vx_svg_series){groups[g].name, groups[g].values, groups[g].n};
+    vx_err err = vx_svg_histogram("Physics confidence by kind of recording", "confidence that the voice is living", 0,
+                                  1, series, n, &out);
+    if (err == VX_OK)
+        err = write_file(folder, "pava_scores.svg", &out, info);
+    vx_buf_done(&out);
+    return err;
+}
+
+static vx_err plot_det(report *r, const grouped *groups, size_t n, const char *folder, vx_errinfo *info)
+{
+    vx_svg_curve curves[GROUPS_MAX];
+    vx_buf out = {0};
+    size_t n_curves = 0;
+    vx_det_point *points = malloc(GROUPS_MAX * CURVE * sizeof *points);
+    vx_err err = points ? VX_OK : VX_ERR_NOMEM;
+    for (size_t g = 1; g < n && err == VX_OK; g++) {
+        size_t n_presented = 0;
+        for (int living = 0; living < 2; living++)
+            for (size_t i = 0; i < groups[living ? 0 : g].n; i++)
+                if (isfinite(groups[living ? 0 : g].values[i]))
+                    r->presented[n_presented++] = (vx_presented){groups[living ? 0 : g].values[i], living, 0};
+        vx_det_point *own = points + n_curves * CURVE;
+        const size_t n_points = vx_det_curve(r->presented, n_presented, own, CURVE);
+        if (n_points > 0)
+            curves[n_curves++] = (vx_svg_curve){groups[g].name, own, n_points};
+    }
+    if (err == VX_OK)
+        err = vx_svg_det("Living voices against each group of attacks", curves, n_curves, &out);
+    if (err == VX_OK)
+        err = write_file(folder, "pava_det.svg", &out, info);
+    vx_buf_done(&out);
+    free(points);
+    return err;
+}
+
+static vx_err plot(report *r, const char *folder, vx_errinfo *info)
+{
+    grouped groups[GROUPS_MAX];
+    size_t n = 0;
+    double *block = by_group(r, groups, &n);
+    vx_err err = block ? plot_histogram(groups, n, folder, info) : VX_ERR_NOMEM;
+    if (err == VX_OK)
+        err = plot_det(r, groups, n, folder, info);
+    free(block);
+    return err;
+}
+
+/* ---- the command ---------------------------------------------------------------------------------------------------- */
+
+static void tell_progress(size_t done, size_t n)
+{
+    if (done % 100 == 0 || done == n)
+        (void)fprintf(stderr, "\r%zu of %zu", done, n);
+}
+
+static int run(const vx_cmd_call *call)
+{
+    report r = {0};
+    vx_errinfo info = {0};
+    vx_err err = vx_spoof_set_read(call->operands[0], &r.set, &info);
+    if (err == VX_OK)
+        err = vx_spoof_set_judge(&r.set, vx_cpu_count(), tell_progress, &info);
+    if (err == VX_OK)
+        (void)fputc('\n', stderr);
+    if (err == VX_OK)
+        err = number_speakers(&r);
+    if (err == VX_OK)
+        err = count_kinds(&r, &info);
+    if (err == VX_OK && call->values[MEASURES])
+        err = vx_spoof_set_write(&r.set, call->values[MEASURES], &info);
+    if (err == VX_OK && call->values[PLOTS])
+        err = plot(&r, call->values[PLOTS], &info);
+    int code = VX_EXIT_OK;
+    if (err != VX_OK)
+        code = vx_cmd_fail(NULL, err, &info);
+    else if (call->flags & FLAG_JSON)
+        code = vx_cmd_print(report_json(&r), true);
+    else
+        show(&r);
+    free(r.presented);
+    free(r.speakers);
+    vx_spoof_set_done(&r.set);
+    return code;
+}
+
+const vx_cmd vx_cmd_spoof_report = {
+    .name = "spoof-report",
+    .usage = "FOLDER [--plots FOLDER] [--measures FILE.tsv] [--json]",
+    .help = "Say how well PAVA tells living voices from machines, on the recordings of FOLDER/manifest.tsv.",
+    .flags = {{"--json", "one JSON object: kinds, with rates of the whole and of each layer", NULL},
+              {"--plots", "draw pava_det.svg and pava_scores.svg there", "FOLDER"},
+              {"--measures", "write what every layer measured as a table", "FILE"}},
+    .min_operands = 1,
+    .max_operands = 1,
+    .run = run,
+};
