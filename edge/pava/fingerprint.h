@@ -1,8 +1,10 @@
 /* fingerprint.h - is this the very recording that was heard before, however it was recoded, delayed or filtered?
  * Owns:   landmarks of a recording, finding one recording among many. Does not: keep them (store/utterances.h).
- * Source: A. Wang, An industrial-strength audio search algorithm, 2003: pairs of spectral peaks, whose time differences
- *         agree in a true match and scatter in a false one. Two utterances of the same words by the same person do not
- *         agree to the hundredth of a second; a replay does.
+ * Source: A. Wang, An industrial-strength audio search algorithm, 2003: where the spectrum peaks survives noise, filters
+ *         and codecs, and in a true match the peaks agree on one delay. His are pairs of peaks, which make an index of
+ *         millions of songs possible; for thousands of utterances single peaks, each voting for delays, find in noise in
+ *         which hardly a pair is whole, and nothing has to be indexed beforehand. Two utterances of the same words by the
+ *         same person do not agree to 5 ms over a second; a replay does.
  */
 #ifndef VX_EDGE_PAVA_FINGERPRINT_H
 #define VX_EDGE_PAVA_FINGERPRINT_H
@@ -13,19 +15,26 @@
 
 #include "edge/pava/spectrogram.h"
 
-/* A pair of peaks: their frequencies and distance, packed, and when the first one was. */
+enum {
+    VX_LANDMARK_STEPS = 4,          /* of a frame in time (2.5 ms), of a bin in frequency (7.8 Hz) */
+    VX_LANDMARK_FRAMES = 6000,      /* a minute; what comes later is not looked at */
+    VX_FINGERPRINT_LANDMARKS = 1024 /* at most: 13 s at full density, the strongest of longer ones */
+};
+
+/* A peak of the spectrum: when and where, in steps. */
 typedef struct {
-    uint32_t pair;
-    uint16_t frame;
+    uint16_t time, frequency;
 } vx_landmark;
 
 typedef struct {
-    vx_landmark *landmarks; /* rising by pair, then frame; owned */
+    vx_landmark *landmarks; /* rising by frequency, then time; owned */
     size_t n;
+    int end; /* steps: behind the last time */
 } vx_fingerprint;
 
-/* Errors: NOT_FOUND (too few peaks to tell recordings apart: silence, a tone), NOMEM. */
+/* Errors: NOT_FOUND (too few peaks to tell recordings apart: silence, a tone), NOMEM. Threads: any. */
 VX_MUST_CHECK vx_err vx_fingerprint_take(const vx_spectrogram *spectrogram, vx_fingerprint *ret, vx_errinfo *info);
+/* Wipes and frees; all-zero is fine. */
 void vx_fingerprint_done(vx_fingerprint *fingerprint);
 
 /* As bytes for the store, little-endian; the length is that of n landmarks. */
@@ -38,10 +47,15 @@ VX_MUST_CHECK vx_err vx_fingerprint_unpack(const uint8_t *bytes, size_t n, vx_fi
  * evidence [out] rises with agreement; a replay is at or above VX_FINGERPRINT_SAME */
 typedef struct {
     double evidence;
-    int n_agreeing;   /* landmarks on the best delay */
+    int n_agreeing;   /* landmarks on the best delay, no more than three of any 60 ms */
     int delay_frames; /* of the second against the first */
 } vx_fingerprint_match;
 #define VX_FINGERPRINT_SAME 1.0 /* evidence is scaled so: docs/pava.md has the rates */
 void vx_fingerprint_compare(const vx_fingerprint *a, const vx_fingerprint *b, vx_fingerprint_match *ret);
+/* The best of many: the same as vx_fingerprint_compare(asked, &heard[i]) for each i, at a third of the time.
+ * heard     [in]  [n], borrowed; n may be 0: then there is no evidence, and *ret_which is 0
+ * ret_which [out] the one that agrees best; the first of equals */
+void vx_fingerprint_find(const vx_fingerprint *asked, const vx_fingerprint *heard, size_t n,
+                         vx_fingerprint_match *ret_best, size_t *ret_which);
 
 #endif

@@ -13,9 +13,8 @@
 static const double SPEECH_MIN_S = 0.8, LONGEST_S = 30;
 /* Of the samples at full scale or flat against their neighbours: beyond, every measure is of the clipping. */
 static const double CLIPPED_MAX = 0.01, FULL = 0.998;
-/* Share of a frame's power in its three strongest neighbouring bins. A voice's strongest harmonic holds no more than 0.9
- * through a telephone; a tone all of it. */
-static const double TONE_SHARE = 0.985;
+/* Share of a frame's power in its five strongest neighbouring bins, as wide as the window makes a tone. */
+static const double TONE_SHARE = 0.99;
 enum { VOICED_MIN = 30 /* frames that a median pitch rests on */ };
 
 static double clipped_share(const float *samples, size_t n)
@@ -36,7 +35,8 @@ static bool is_tone(const vx_spectrogram *s)
         if (!s->speech[i])
             continue;
         for (int k = 2; k < VX_PAVA_BINS - 2; k++) {
-            const double peak = (double)power[k - 1] + (double)power[k] + (double)power[k + 1];
+            const double peak = (double)power[k - 2] + (double)power[k - 1] + (double)power[k] + (double)power[k + 1] +
+                                (double)power[k + 2];
             sum += (double)power[k];
             best = fmax(best, peak);
         }

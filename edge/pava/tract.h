@@ -13,13 +13,17 @@
 #define VX_TRACT_MAX_CM 20.0
 
 typedef struct {
-    double length_cm;
-    double spread_cm;               /* standard error of length_cm */
+    double length_cm;               /* acoustic: it ends a little beyond the lips */
+    double spread_cm;               /* standard deviation to expect of length_cm between recordings of one speaker */
     size_t n_frames;                /* that it rests on */
-    double formant_hz[VX_FORMANTS]; /* medians */
+    double formant_hz[VX_FORMANTS]; /* medians; 0 of a formant that was not found */
 } vx_tract;
 
-/* Errors: NOT_FOUND (too few frames with formants, or what comes out is no adult's: then nothing is known). */
+/* ln of the length, cm, that one frame's formants fit best, whatever it is. False where F1, F2 or F3 is missing. */
+bool vx_tract_of_frame(const float hz[VX_FORMANTS], double *ret_log_cm);
+
+/* Errors: NOT_FOUND (too few frames with formants; formants that fit tracts of two lengths alike; or what comes out is no
+ * adult's: then nothing is known, and info says which), NOMEM. Threads: any. */
 VX_MUST_CHECK vx_err vx_tract_measure(const vx_formants *formants, vx_tract *ret, vx_errinfo *info);
 
 #endif

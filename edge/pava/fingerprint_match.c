@@ -1,0 +1,193 @@
+/* fingerprint_match.c - do two sets of landmarks agree on one delay?
+ * Owns:   the votes for delays, and what chance makes of them. Does not: choose landmarks (fingerprint.c).
+ *
+ * Every pair of landmarks of one frequency votes for the delay between them. Of two recordings of one sound, some of the
+ * landmarks are the same, and their votes fall on one delay; all others scatter. How many fall together by chance is read
+ * off the delays around: two vowels of one pitch agree on 100 ms of delays, and so on none.
+ *
+ * What agrees by accident agrees together: one harmonic of a vowel, and all of them do; the beep of a telephone exchange
+ * is in thousands of calls. So no 60 ms count more than three landmarks.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "edge/pava/fingerprint.h"
+
+enum {
+    TIMES = VX_LANDMARK_STEPS * VX_LANDMARK_FRAMES,
+    FREQUENCIES = VX_LANDMARK_STEPS * VX_PAVA_BINS,
+    NEAR = 2,     /* steps: 16 Hz */
+    TOGETHER = 1, /* steps on either side: votes for delays within 7.5 ms are for one */
+    SPAN = 2 * TOGETHER + 1,
+    AROUND = 20, /* spans on each side of a delay that say what chance does there: 150 ms */
+    SHADOW = 3,  /* those next to it do not: a landmark that lies a little off */
+    CHUNK = 128,
+    STRETCH = 24,
+    PER_STRETCH = 3, /* landmarks that count of 60 ms */
+    ZONE = 8,
+    PER_ZONE = 4, /* and of 63 Hz */
+};
+
+/* Deviations above chance that make a replay. */
+static const double SAME_DEVIATIONS = 5.0;
+
+/* The landmarks of one recording, to be found by frequency: the times of frequency f are times[first[f]] up to
+ * times[first[f + 1]]. Frequencies are moved up by NEAR, so that both ends have neighbours. */
+typedef struct {
+    uint16_t first[FREQUENCIES + 2 * NEAR + 1];
+    uint16_t times[VX_FINGERPRINT_LANDMARKS];
+    int end; /* behind the last time */
+} by_frequency;
+
+/* Votes for the delays from -asked->end on. */
+typedef struct {
+    int16_t votes[2 * TIMES + CHUNK + 2];
+} ballot;
+
+static void arrange(const vx_fingerprint *f, by_frequency *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    ret->end = f->end;
+    for (size_t i = 0; i < f->n; i++) {
+        ret->first[NEAR + f->landmarks[i].frequency + 1]++;
+        ret->times[i] = f->landmarks[i].time;
+    }
+    for (int i = 1; i <= FREQUENCIES + 2 * NEAR; i++)
+        ret->first[i] = (uint16_t)(ret->first[i] + ret->first[i - 1]);
+}
+
+/* Returns the number of votes. */
+static int vote(const by_frequency *asked, const vx_fingerprint *heard, int n_delays, ballot *b)
+{
+    int n = 0;
+    memset(b->votes, 0, (size_t)(n_delays + CHUNK + 2) * sizeof b->votes[0]);
+    for (size_t i = 0; i < heard->n; i++) {
+        const vx_landmark l = heard->landmarks[i];
+        const int from = asked->first[l.frequency], to = asked->first[l.frequency + 2 * NEAR + 1];
+        int16_t *at = b->votes + asked->end + l.time;
+        for (int j = from; j < to; j++)
+            at[-asked->times[j]]++;
+        n += to - from;
+    }
+    return n;
+}
+
+/* Votes for the delay behind v with those next to it. */
+static int16_t together(const int16_t *v)
+{
+    return (int16_t)(v[0] + v[1] + v[2]);
+}
+
+/* Of a fixed number of delays, and only how many: so that compilers make vector code of it. */
+static int16_t most_of(const int16_t *v)
+{
+    int16_t most = 0;
+    for (int i = 0; i < CHUNK; i++) {
+        const int16_t n = together(v + i);
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+/* The most votes, and for which delay: the first of equals. */
+static int count(const ballot *b, int n_delays, int *ret_best)
+{
+    int16_t most = 0;
+    int best = 0;
+    for (int d = 0; d < n_delays; d += CHUNK) {
+        const int16_t n = most_of(b->votes + d);
+        if (n > most) {
+            most = n;
+            best = d;
+        }
+    }
+    while (together(b->votes + best) != most)
+        best++;
+    *ret_best = best + TOGETHER;
+    return most;
+}
+
+/* Counts scatter with their root; the roots of counts by one half, whatever is expected. */
+static double deviations(double found, double expected)
+{
+    return 2 * (sqrt(found) - sqrt(expected));
+}
+
+/* What any delay would get on average if votes fell blindly. */
+static double blind(const by_frequency *asked, int heard_end, int delay, int n_votes)
+{
+    const int from = delay > 0 ? delay : 0, to = heard_end < asked->end + delay ? heard_end : asked->end + delay;
+    return (double)n_votes * SPAN * (to - from) / ((double)asked->end * heard_end);
+}
+
+/* Landmarks that agree on a delay and, on average, on those around, where no stretch counts more than PER_STRETCH. */
+static int agree(const by_frequency *asked, const vx_fingerprint *heard, int delay, double *ret_around)
+{
+    enum { SPANS = 2 * AROUND + 1, HALF = AROUND * SPAN + TOGETHER };
+    uint8_t of_stretch[TIMES / STRETCH][SPANS];
+    uint8_t of_zone[SPANS];
+    int sums[SPANS] = {0}, around = 0, zone = -1;
+    memset(of_stretch, 0, (size_t)(heard->end / STRETCH + 1) * sizeof of_stretch[0]);
+    for (size_t i = 0; i < heard->n; i++) {
+        const vx_landmark l = heard->landmarks[i];
+        if (l.frequency / ZONE != zone) {
+            zone = l.frequency / ZONE;
+            memset(of_zone, 0, sizeof of_zone);
+        }
+        for (int j = asked->first[l.frequency]; j < asked->first[l.frequency + 2 * NEAR + 1]; j++) {
+            const int off = l.time - asked->times[j] - delay + HALF;
+            if (off < 0 || off > 2 * HALF)
+                continue;
+            uint8_t *when = &of_stretch[l.time / STRETCH][off / SPAN], *where = &of_zone[off / SPAN];
+            if (*when == PER_STRETCH || *where == PER_ZONE)
+                continue;
+            ++*when;
+            ++*where;
+            sums[off / SPAN]++;
+        }
+    }
+    for (int i = 0; i < SPANS; i++)
+        around += i < AROUND - SHADOW || i > AROUND + SHADOW ? sums[i] : 0;
+    *ret_around = around / (double)(SPANS - 2 * SHADOW - 1);
+    return sums[AROUND];
+}
+
+/* Replaces *best if heard agrees better. */
+static bool improve(const by_frequency *asked, const vx_fingerprint *heard, ballot *b, vx_fingerprint_match *best)
+{
+    const int heard_end = heard->end, n_delays = asked->end + heard_end;
+    int place;
+    const int n_votes = vote(asked, heard, n_delays, b), most = count(b, n_delays, &place), delay = place - asked->end;
+    const double chance = blind(asked, heard_end, delay, n_votes);
+    /* With every stretch counted whole it cannot be less. */
+    if (deviations(most, chance) <= best->evidence * SAME_DEVIATIONS)
+        return false;
+    double around;
+    const int n = agree(asked, heard, delay, &around);
+    const double evidence = deviations(n, fmax(around, chance)) / SAME_DEVIATIONS;
+    if (evidence <= best->evidence)
+        return false;
+    *best = (vx_fingerprint_match){evidence, n, (int)lrint((double)delay / VX_LANDMARK_STEPS)};
+    return true;
+}
+
+void vx_fingerprint_find(const vx_fingerprint *asked, const vx_fingerprint *heard, size_t n,
+                         vx_fingerprint_match *ret_best, size_t *ret_which)
+{
+    by_frequency arranged;
+    ballot b;
+    vx_fingerprint_match best = {0};
+    size_t which = 0;
+    arrange(asked, &arranged);
+    for (size_t i = 0; i < n; i++)
+        if (improve(&arranged, &heard[i], &b, &best))
+            which = i;
+    *ret_best = best;
+    *ret_which = which;
+}
+
+void vx_fingerprint_compare(const vx_fingerprint *a, const vx_fingerprint *b, vx_fingerprint_match *ret)
+{
+    size_t which;
+    vx_fingerprint_find(a, b, 1, ret, &which);
+}
