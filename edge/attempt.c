@@ -15,6 +15,7 @@
 #include "edge/decide/backoff.h"
 #include "edge/decide/prior.h"
 #include "edge/learned.h"
+#include "edge/lessons.h"
 #include "edge/likeness.h"
 #include "edge/store/attempts.h"
 #include "edge/store/profiles.h"
@@ -36,6 +37,9 @@ typedef struct {
     bool compared;
     vx_score score;
     vx_route_report route;
+    /* The same of the source of physics. */
+    bool examined;
+    vx_pava_report pava; /* owned */
 
     /* Set before the sources start, and constant from then on. */
     vx_runtime *runtime;
@@ -46,6 +50,7 @@ typedef struct {
     int64_t speaker;
     vx_voiceprints voiceprints; /* owned */
     char microphone[VX_MICROPHONE_CAP];
+    bool own_speaker;
     double pressure; /* of memory; negative when unknown */
     vx_moment moment;
     uint64_t deadline_ns[VX_N_SOURCES];
@@ -88,6 +93,7 @@ static void gathering_leave(gathering *g)
         vx_wipe(g->samples, g->n * sizeof *g->samples);
     free(g->samples);
     vx_voiceprints_done(&g->voiceprints);
+    vx_pava_report_done(&g->pava);
     (void)pthread_cond_destroy(&g->changed);
     (void)pthread_mutex_destroy(&g->lock);
     vx_wipe(g, sizeof *g);
@@ -130,7 +136,21 @@ static void voice(gathering *g, vx_evidence *evidence)
 /* Is it a living voice in this room? The whole recording, whose silence tells of the room. */
 static void physics(gathering *g, vx_evidence *evidence)
 {
-    g->runtime->physics(g->runtime->physics_arg, g->samples, g->n, evidence);
+    vx_lessons lessons;
+    vx_errinfo info = {0};
+    const vx_runtime *r = g->runtime;
+    vx_err err = vx_lessons_load(r->store, g->speaker, &lessons, &info);
+    if (err != VX_OK) {
+        unavailable(evidence, err, &info);
+        return;
+    }
+    vx_pava_known known = vx_lessons_known(&lessons);
+    known.tract_threshold_cm = r->tract_threshold_cm;
+    known.double_reverb_threshold = r->double_reverb_threshold;
+    known.own_speaker = g->own_speaker;
+    r->physics(r->physics_arg, g->samples, g->n, &known, g->deadline_ns[VX_SOURCE_PHYSICS], &g->pava, evidence);
+    g->examined = g->pava.analysed;
+    vx_lessons_done(&lessons);
 }
 
 static void behaviour(gathering *g, vx_evidence *evidence)
@@ -349,6 +369,7 @@ static vx_err keep_recording(const vx_attempt_request *request, gathering *g)
         return VX_ERR_NOMEM;
     memcpy(g->samples, request->samples, request->n * sizeof *g->samples);
     g->n = request->n;
+    g->own_speaker = request->own_speaker;
     (void)snprintf(g->microphone, sizeof g->microphone, "%s", request->microphone ? request->microphone : "");
     return VX_OK;
 }
@@ -372,7 +393,7 @@ static bool is_strong(const vx_runtime *r, const vx_attempt_outcome *out)
     return out->verdict == VX_AUTHENTICATE && (out->challenge_passed || (measured && out->decision.p >= r->strong));
 }
 
-/* Habits and places, from a strong acceptance alone: nobody may teach the lock his own hours. The prior moves only by what
+/* The utterance is remembered, whatever came of it. Habits, places and throat are learned from a strong acceptance alone: nobody may teach the lock his own hours. The prior moves only by what
  * was proved otherwise: its own verdicts would feed it. */
 static vx_err learn(gathering *g, const vx_attempt_outcome *out, double prior)
 {
@@ -380,9 +401,13 @@ static vx_err learn(gathering *g, const vx_attempt_outcome *out, double prior)
     vx_places places;
     vx_surroundings now;
     vx_store *store = g->runtime->store;
-    if (!is_strong(g->runtime, out))
-        return VX_OK;
-    vx_err err = vx_learned_habits(store, g->speaker, &habits, NULL);
+    const bool strong = is_strong(g->runtime, out);
+    vx_err err = VX_OK;
+    if (out->examined)
+        err = vx_lessons_take(store, g->speaker, &g->pava, g->moment.when_ms, strong, NULL);
+    if (err != VX_OK || !strong)
+        return err;
+    err = vx_learned_habits(store, g->speaker, &habits, NULL);
     if (err == VX_OK) {
         vx_habits_learn(&habits, &g->moment);
         err = vx_learned_save_habits(store, g->speaker, &habits, NULL);
@@ -413,6 +438,19 @@ static void note_voice(gathering *g, vx_attempt_outcome *out)
     out->voice_accepted = out->voice_compared && out->score.probability >= vx_voiceprints_threshold(g->runtime);
 }
 
+/* What PAVA found, if it came in time; one that is late may still be writing. The fingerprint stays where it is. */
+static void note_physics(gathering *g, vx_attempt_outcome *out)
+{
+    (void)pthread_mutex_lock(&g->lock);
+    out->examined = g->done[VX_SOURCE_PHYSICS] && g->examined;
+    if (out->examined) {
+        out->pava = g->pava;
+        out->pava.has_fingerprint = false;
+        out->pava.fingerprint = (vx_fingerprint){0};
+    }
+    (void)pthread_mutex_unlock(&g->lock);
+}
+
 /* Everything between the two records. VX_OK: decided; VX_ERR_CLOSED: `out` is a state of its own.
  * ret_prior [out] what was believed before, with VX_OK */
 static vx_err judge(vx_runtime *r, const vx_attempt_request *request, gathering *g, int64_t now_ms,
@@ -438,6 +476,7 @@ static vx_err judge(vx_runtime *r, const vx_attempt_request *request, gathering 
     g->pressure = vx_runtime_pressure();
     gather(g, out->evidence);
     note_voice(g, out);
+    note_physics(g, out);
     vx_decide(out->evidence, &decide, &out->decision);
     out->verdict = out->decision.verdict;
     (void)snprintf(out->sentence, sizeof out->sentence, "%s", out->decision.sentence);

@@ -21,6 +21,7 @@ typedef struct {
     size_t n;
     double clipped_share;   /* of the source's samples, as the decoder counted; negative: count here */
     const char *microphone; /* "" when unknown */
+    bool own_speaker;       /* this computer's loudspeaker was playing meanwhile */
     bool live;              /* spoken here and now: habits and places are learned from a strong acceptance */
     bool answered; /* the recording holds the digits that were just asked for: where the verdict would be CHALLENGE,
                                and the voice alone is accepted, it is AUTHENTICATE */
@@ -35,6 +36,8 @@ typedef struct {
     char speaker[VX_NAME_CAP];
     char sentence[VX_SENTENCE_CAP];
     vx_evidence evidence[VX_N_SOURCES];
+    bool examined;        /* PAVA's layers were asked, in time */
+    vx_pava_report pava;  /* with that; without its fingerprint */
     vx_decision decision; /* meaningful when vx_verdict_is_decision(verdict) */
     vx_quality quality;   /* meaningful from NO_AUDIO on */
     bool voice_compared;

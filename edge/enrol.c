@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "edge/capture/quality.h"
+#include "edge/lessons.h"
 #include "edge/likeness.h"
 #include "edge/store/profiles.h"
 #include "shared/base/bytes.h"
@@ -263,6 +264,8 @@ static vx_err store_clips(enrolment *e, int *ret_kept, vx_errinfo *info)
     free(samples);
     for (size_t i = 0; i < e->n && err == VX_OK; i++)
         e->results[i].taken = e->work[i].usable;
+    if (err == VX_OK)
+        err = vx_lessons_from_profile(e->runtime->store, enrolled.speaker, info);
     if (err == VX_OK)
         *ret_kept = enrolled.n_kept;
     return err;

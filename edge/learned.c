@@ -96,6 +96,32 @@ static vx_err put_json(vx_store *store, const char *name, json_t *root, vx_errin
     return err;
 }
 
+vx_err vx_learned_baseline(vx_store *store, int64_t speaker, vx_pava_baseline *ret, vx_errinfo *info)
+{
+    char name[NAME_CAP];
+    vx_buf value = {0};
+    vx_pava_baseline baseline = {0};
+    name_of("throat", speaker, name);
+    vx_err err = vx_store_get(store, name, &value, info);
+    if (err == VX_OK)
+        err = vx_pava_baseline_unpack(value.data, value.len, &baseline);
+    else if (err == VX_ERR_NOT_FOUND)
+        err = VX_OK;
+    if (err == VX_OK)
+        *ret = baseline;
+    vx_buf_wipe_done(&value);
+    return err == VX_OK ? VX_OK : vx_errinfo_set(info, err, "what was learned of the speaker's throat cannot be read");
+}
+
+vx_err vx_learned_save_baseline(vx_store *store, int64_t speaker, const vx_pava_baseline *baseline, vx_errinfo *info)
+{
+    char name[NAME_CAP];
+    uint8_t bytes[VX_PAVA_BASELINE_BYTES];
+    name_of("throat", speaker, name);
+    vx_pava_baseline_pack(baseline, bytes);
+    return vx_store_put(store, name, bytes, sizeof bytes, info);
+}
+
 vx_err vx_learned_prior(vx_store *store, int64_t speaker, double unlearned, double *ret, vx_errinfo *info)
 {
     char name[NAME_CAP];

@@ -6,6 +6,7 @@
 
 #include "edge/evidence/behaviour.h"
 #include "edge/evidence/context.h"
+#include "edge/pava/pava.h"
 #include "edge/store/store.h"
 #include "shared/engine/score.h"
 
@@ -21,6 +22,10 @@ VX_MUST_CHECK vx_err vx_learned_save_places(vx_store *store, int64_t speaker, co
 VX_MUST_CHECK vx_err vx_learned_prior(vx_store *store, int64_t speaker, double unlearned, double *ret,
                                       vx_errinfo *info);
 VX_MUST_CHECK vx_err vx_learned_save_prior(vx_store *store, int64_t speaker, double prior, vx_errinfo *info);
+/* Throat and rooms of a speaker; none yet is all-zero. */
+VX_MUST_CHECK vx_err vx_learned_baseline(vx_store *store, int64_t speaker, vx_pava_baseline *ret, vx_errinfo *info);
+VX_MUST_CHECK vx_err vx_learned_save_baseline(vx_store *store, int64_t speaker, const vx_pava_baseline *baseline,
+                                              vx_errinfo *info);
 /* The user's own calibration of a model. Errors: NOT_FOUND when there is none. */
 VX_MUST_CHECK vx_err vx_learned_calibration(vx_store *store, const vx_model_digest *model, vx_calibration *ret,
                                             vx_errinfo *info);

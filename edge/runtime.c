@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "edge/learned.h"
-#include "edge/pava/pava.h"
 #include "shared/base/bytes.h"
 #include "shared/base/clock.h"
 #include "shared/base/cpu.h"
@@ -31,12 +30,11 @@ vx_err vx_runtime_data_folder(const vx_options *settings, char *const *environme
     return VX_OK;
 }
 
-static void judge_physics(void *arg, const float *samples, size_t n, vx_evidence *ret_evidence)
+static void judge_physics(void *arg, const float *samples, size_t n, const vx_pava_known *known, uint64_t deadline_ns,
+                          vx_pava_report *ret_report, vx_evidence *ret_evidence)
 {
     (void)arg;
-    vx_pava_report report;
-    vx_pava_judge(samples, n, &(vx_pava_known){0}, 0, &report, ret_evidence);
-    vx_pava_report_done(&report);
+    vx_pava_judge(samples, n, known, deadline_ns, ret_report, ret_evidence);
 }
 
 static void set_timeouts(vx_runtime *r)
@@ -142,6 +140,8 @@ static vx_err open_all(vx_runtime *r, char *const *environment, unsigned needs, 
     r->strong = vx_option_real(r->settings, "VBI_CONFIDENT_THRESHOLD");
     r->physics_on = vx_option_bool(r->settings, "VBI_PHYSICS_SPOOFING") &&
                     vx_option_bool(r->settings, "ANTISPOOFING_PHYSICS_ENABLED");
+    r->tract_threshold_cm = vx_option_real(r->settings, "VTL_DEVIATION_THRESHOLD");
+    r->double_reverb_threshold = vx_option_real(r->settings, "DOUBLE_REVERB_THRESHOLD");
     r->physics = judge_physics;
     set_timeouts(r);
     if (needs & VX_RUNTIME_MODEL)

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "edge/decide/decide.h"
+#include "edge/pava/pava.h"
 #include "edge/route/router.h"
 #include "edge/store/store.h"
 #include "shared/base/options.h"
@@ -17,8 +18,9 @@
 #include "shared/engine/score.h"
 #include "shared/resilience/timeouts.h"
 
-/* Judges a recording's physics; vx_pava_judge in the programs. */
-typedef void vx_physics_fn(void *arg, const float *samples, size_t n, vx_evidence *ret_evidence);
+/* Judges a recording's physics; vx_pava_judge in the programs, whose contract it has. */
+typedef void vx_physics_fn(void *arg, const float *samples, size_t n, const vx_pava_known *known, uint64_t deadline_ns,
+                           vx_pava_report *ret_report, vx_evidence *ret_evidence);
 
 typedef struct {
     const vx_options *settings; /* borrowed */
@@ -44,6 +46,7 @@ typedef struct {
     double early_exit; /* VBI_EARLY_EXIT_THRESHOLD */
     double strong;     /* VBI_CONFIDENT_THRESHOLD */
     bool physics_on;
+    double tract_threshold_cm, double_reverb_threshold;
     vx_physics_fn *physics;
     void *physics_arg;
 

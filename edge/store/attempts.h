@@ -19,7 +19,7 @@ typedef struct {
     vx_verdict verdict;        /* VX_N_VERDICTS while not ended */
     bool has_probability;
     double probability;
-    char detail[4096]; /* JSON: evidence, decision, quality, times; never audio, vectors, keys */
+    char detail[12288]; /* JSON: evidence, decision, quality, times; never audio, vectors, keys */
 } vx_attempt_record;
 
 /* Writes that an attempt has begun, before anything is computed. ret_id [out] names it to vx_attempt_end. */

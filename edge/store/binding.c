@@ -20,21 +20,31 @@
 /* All of one profile. Of a voiceprint its seal's tag, which no two seals share; an older vector of the same place shows by
  * it. Of audio, which is written once for each number, that it is there: its tag lies behind megabytes. Voiceprints by
  * the order of writing, which says which model is the last; not by rowid, which a VACUUM may change. */
-static const char *const profile_rows[] = {
-    "SELECT id, name, created_ms, updated_ms, armed, starter_accepted FROM speakers WHERE id = ?1",
-    "SELECT id, taken_ms, microphone, seconds, speech_s, speech_share, speech_dbfs, noise_dbfs, snr_db, clipped_share,"
-    " score, audio IS NOT NULL FROM samples NOT INDEXED WHERE speaker = ?1 ORDER BY id",
-    "SELECT e.sample, e.model, e.made_ms, substr(e.vector, -16) FROM embeddings e NOT INDEXED"
-    " JOIN samples s NOT INDEXED ON s.id = e.sample WHERE s.speaker = ?1 ORDER BY e.rowid",
-    NULL,
+typedef struct {
+    const char *sql;
+    bool
+        later; /* of a table that profiles of the first form had not: without a row it adds no bytes, so that their MACs
+                   stay right, and since it comes last no two lists of rows give the same bytes */
+} bound_rows;
+
+static const bound_rows profile_rows[] = {
+    {"SELECT id, name, created_ms, updated_ms, armed, starter_accepted FROM speakers WHERE id = ?1", false},
+    {"SELECT id, taken_ms, microphone, seconds, speech_s, speech_share, speech_dbfs, noise_dbfs, snr_db, clipped_share,"
+     " score, audio IS NOT NULL FROM samples NOT INDEXED WHERE speaker = ?1 ORDER BY id",
+     false},
+    {"SELECT e.sample, e.model, e.made_ms, substr(e.vector, -16) FROM embeddings e NOT INDEXED"
+     " JOIN samples s NOT INDEXED ON s.id = e.sample WHERE s.speaker = ?1 ORDER BY e.rowid",
+     false},
+    {"SELECT n, digest FROM heard WHERE speaker = ?1", true},
+    {NULL, false},
 };
 
 /* Which profiles there are, and the numbers that were given last: a number that is given twice would bring back what was
  * sealed for its first owner. */
-static const char *const roster_rows[] = {
-    "SELECT id, mac FROM speakers NOT INDEXED ORDER BY id",
-    "SELECT name, seq FROM sqlite_sequence WHERE name IN ('speakers', 'samples') ORDER BY name",
-    NULL,
+static const bound_rows roster_rows[] = {
+    {"SELECT id, mac FROM speakers NOT INDEXED ORDER BY id", false},
+    {"SELECT name, seq FROM sqlite_sequence WHERE name IN ('speakers', 'samples') ORDER BY name", false},
+    {NULL, false},
 };
 
 /* ---- bytes -------------------------------------------------------------------------------------------------------- */
@@ -85,24 +95,27 @@ static vx_err put_row(vx_buf *bytes, sqlite3_stmt *row, int n)
     return err;
 }
 
-static vx_err put_rows(vx_store *store, vx_buf *bytes, const char *sql, int64_t id, vx_errinfo *info)
+static vx_err put_rows(vx_store *store, vx_buf *bytes, const bound_rows *bound, int64_t id, vx_errinfo *info)
 {
+    const size_t before = bytes->len;
     sqlite3_stmt *rows = NULL;
     bool row = true;
-    vx_err err = vx_store_prepare(store, &rows, info, sql, strstr(sql, "?1") ? "i" : "", id);
+    vx_err err = vx_store_prepare(store, &rows, info, bound->sql, strstr(bound->sql, "?1") ? "i" : "", id);
     while (err == VX_OK && (err = vx_store_step(store, rows, &row, info)) == VX_OK && row)
         err = put_row(bytes, rows, sqlite3_column_count(rows));
     sqlite3_finalize(rows);
-    return err == VX_OK ? vx_buf_append(bytes, "E", 1) : err;
+    if (err != VX_OK || (bound->later && bytes->len == before))
+        return err;
+    return vx_buf_append(bytes, "E", 1);
 }
 
-static vx_err mac_of(vx_store *store, const char *label, const char *const *statements, int64_t id,
-                     uint8_t ret_mac[VX_MAC], vx_errinfo *info)
+static vx_err mac_of(vx_store *store, const char *label, const bound_rows *bound, int64_t id, uint8_t ret_mac[VX_MAC],
+                     vx_errinfo *info)
 {
     vx_buf bytes = {0};
     vx_err err = vx_buf_append(&bytes, label, strlen(label) + 1);
-    for (; err == VX_OK && *statements; statements++)
-        err = put_rows(store, &bytes, *statements, id, info);
+    for (; err == VX_OK && bound->sql; bound++)
+        err = put_rows(store, &bytes, bound, id, info);
     if (err == VX_OK)
         err = vx_vault_mac(store->vault, bytes.data, bytes.len, ret_mac);
     vx_buf_done(&bytes);

@@ -6,7 +6,8 @@
  *
  *   sealed head  ->  number and MAC of the last audit entry, number of attempts, roster
  *   roster       =   MAC over the number and MAC of every profile, and over the last numbers given
- *   profile      =   MAC over the row of the speaker, the rows of all its recordings and of all their voiceprints
+ *   profile      =   MAC over the row of the speaker, the rows of all its recordings and of all their voiceprints, and the
+ *                    digest of the utterances heard of it (utterances.c)
  *   attempt      =   MAC over its row
  *
  * A row that is edited does not fit its MAC; a row that is added, taken away, handed to another, or put back to what it
@@ -61,6 +62,12 @@ VX_MUST_CHECK vx_err vx_profiles_bind(vx_store *store, vx_errinfo *info);
 VX_MUST_CHECK vx_err vx_roster_bind(vx_store *store, vx_errinfo *info);
 /* The roster as the tables are now. */
 VX_MUST_CHECK vx_err vx_roster_mac(vx_store *store, uint8_t ret_mac[VX_MAC], vx_errinfo *info);
+
+/* ---- utterances (utterances.c) ------------------------------------------------------------------------------------ */
+
+/* That the utterances of every speaker are those that were heard; under vx_store_hold, behind vx_profiles_prove. Errors:
+ * STORE_CORRUPT, IO, NOMEM. */
+VX_MUST_CHECK vx_err vx_all_heard_prove(vx_store *store, vx_errinfo *info);
 
 /* ---- attempts (attempts.c) ---------------------------------------------------------------------------------------- */
 

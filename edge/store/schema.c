@@ -72,7 +72,22 @@ static const char version_1[] =
 
     "CREATE TABLE vals (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;"; /* sealed */
 
-static const char *const steps[VX_STORE_SCHEMA] = {version_1};
+/* Fingerprints of what was said, and what ties them to the profile (utterances.c). */
+static const char version_2[] =
+    "CREATE TABLE utterances ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  speaker INTEGER NOT NULL REFERENCES speakers ON DELETE CASCADE,"
+    "  taken_ms INTEGER NOT NULL,"
+    "  fingerprint BLOB NOT NULL" /* sealed */
+    ") STRICT;"
+
+    "CREATE TABLE heard ("
+    "  speaker INTEGER PRIMARY KEY REFERENCES speakers ON DELETE CASCADE,"
+    "  n INTEGER NOT NULL,"
+    "  digest BLOB NOT NULL" /* of the speaker's utterances; the MAC of the profile covers it */
+    ") STRICT;";
+
+static const char *const steps[VX_STORE_SCHEMA] = {version_1, version_2};
 
 const vx_schema *vx_schema_current(void)
 {

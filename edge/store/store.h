@@ -21,7 +21,7 @@ typedef struct vx_store vx_store;
 
 #define VX_STORE_FILE "voxlock.db"
 enum { VX_STORE_BUSY_MS = 15000 /* what a program waits for another that writes */ };
-enum { VX_STORE_SCHEMA = 1 }; /* version of the schema that this program writes */
+enum { VX_STORE_SCHEMA = 2 }; /* version of the schema that this program writes */
 
 typedef struct {
     const char *folder; /* holds voxlock.db and, where no keyring is, key */

@@ -109,6 +109,11 @@ static inline const char *vx_place_audio(char ret_place[VX_PLACE_CAP], int64_t s
     snprintf(ret_place, VX_PLACE_CAP, "speaker/%lld/sample/%lld/audio", (long long)speaker, (long long)sample);
     return ret_place;
 }
+static inline const char *vx_place_utterance(char ret_place[VX_PLACE_CAP], int64_t speaker, int64_t utterance)
+{
+    snprintf(ret_place, VX_PLACE_CAP, "speaker/%lld/utterance/%lld", (long long)speaker, (long long)utterance);
+    return ret_place;
+}
 static inline const char *vx_place_vector(char ret_place[VX_PLACE_CAP], int64_t speaker, int64_t sample,
                                           const uint8_t model[32])
 {

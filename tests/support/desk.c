@@ -15,9 +15,12 @@
 
 enum { MAX_FILES = 8 };
 
-static void set_physics(void *arg, const float *samples, size_t n, vx_evidence *ret_evidence)
+static void set_physics(void *arg, const float *samples, size_t n, const vx_pava_known *known, uint64_t deadline_ns,
+                        vx_pava_report *ret_report, vx_evidence *ret_evidence)
 {
     const desk *d = arg;
+    (void)known, (void)deadline_ns;
+    memset(ret_report, 0, sizeof *ret_report);
     if (d->delay_ms > 0)
         nanosleep(&(struct timespec){d->delay_ms / 1000, d->delay_ms % 1000 * 1000000L}, NULL);
     *ret_evidence = samples && n > 0 ? d->physics : (vx_evidence){0};

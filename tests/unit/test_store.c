@@ -260,7 +260,7 @@ static void files_of_others_are_left_alone(void **state)
         {"PRAGMA application_id = 252006673", VX_ERR_STORE_CORRUPT, "not made by voxlock"},
         {"PRAGMA user_version = 1", VX_ERR_STORE_CORRUPT, "not made by voxlock"},
         {"PRAGMA application_id = 1987016780", VX_ERR_STORE_CORRUPT, "not made by voxlock"}, /* ours, version 0 */
-        {"PRAGMA application_id = 1987016780; PRAGMA user_version = 2; CREATE TABLE new (x)", VX_ERR_STORE_VERSION,
+        {"PRAGMA application_id = 1987016780; PRAGMA user_version = 3; CREATE TABLE new (x)", VX_ERR_STORE_VERSION,
          "newer voxlock"},
         {"PRAGMA application_id = 1987016780; PRAGMA user_version = -1", VX_ERR_STORE_CORRUPT, "not made by voxlock"},
     };

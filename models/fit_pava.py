@@ -1,0 +1,289 @@
+#!/usr/bin/env python3
+"""Fits what PAVA's measures mean, and writes it as C: edge/pava/pava_weights.inc.
+
+MEASURES.tsv is what `voxlock spoof-report FOLDER --measures` wrote for a laboratory of the training speakers. Kinds that
+are held out are not looked at. The recordings of a quarter of the speakers, those that models/train_countermeasure.py
+leaves out (its --calibration-share), are used here: a network is too sure of what it was trained on.
+
+A layer is a logistic regression on its measures, as edge/pava/likelihood.h says, against the attacks that it is there
+for; living voices and attacks weigh the same, and so does each kind among its own. Its reliability is 2 AUC - 1 where
+neither the speaker nor the kind of attack was fitted to; where its 95 % interval (bootstrap over speakers) holds zero, the
+layer gets none and has no say. The risk is a logistic regression on the layers' ratios (each predicted by a model that did
+not see the speaker), held towards the weights of the specification. Needs numpy.
+"""
+
+import argparse
+import csv
+import sys
+
+import numpy as np
+
+LAYERS = {  # in the order of vx_pava_layer: what it is there for
+    "replay": {"repeat"},
+    "synthetic": {"synthetic", "vocoder"},
+    "playback": {"replay"},
+    "conversion": {"conversion"},
+    "liveness": {"synthetic", "vocoder", "conversion"},
+    "deepfake": {"synthetic", "vocoder", "conversion", "splice"},
+    "physics": {"replay", "conversion", "synthetic"},
+}
+# In the order of vx_risk: its layers, and its weight in the specification.
+RISKS = (
+    ("replay", ("replay",), 0.25),
+    ("synthetic", ("synthetic", "conversion", "deepfake"), 0.20),
+    ("playback", ("playback",), 0.15),
+    ("physics", ("physics",), 0.25),
+    ("liveness", ("liveness",), 0.15),
+)
+MEASURES = 12  # VX_PAVA_MEASURES
+LIMIT, LLR_LIMIT = 4.0, 12.0  # of likelihood.c
+RIDGE, MAX_RIDGE = 0.02, 1e6  # of a layer's weights
+HOLD = 0.02  # how firmly the risk's weights are held to the specification's
+FOLDS = 5
+
+
+# ---- the table -------------------------------------------------------------------------------------------------------
+
+
+class Table:
+    def __init__(self, path):
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file, delimiter="\t") if row["held_out"] == "0" or row["group"] == "repeat"]
+        if not rows:
+            sys.exit(f"fit_pava.py: {path} lists no recording that may be fitted to")
+        self.n = len(rows)
+        self.columns = list(rows[0])
+        self.kind = np.array([row["kind"] for row in rows])
+        self.group = np.array([row["group"] for row in rows])
+        self.spoof = np.array([row["spoof"] == "1" for row in rows])
+        speakers = sorted({(row["source"], row["speaker"]) for row in rows})
+        number = {speaker: i for i, speaker in enumerate(speakers)}
+        self.speaker = np.array([number[row["source"], row["speaker"]] for row in rows])
+        self.n_speakers = len(speakers)
+        self.rows = rows
+
+    def measures(self, layer):
+        """Names, and [n, measures] with NaN where there is none."""
+        names = [c.split(".", 1)[1] for c in self.columns if c.startswith(layer + ".") and not c.endswith(".llr")]
+        values = [[float(row[f"{layer}.{m}"] or "nan") for m in names] for row in self.rows]
+        return names, np.array(values).reshape(self.n, len(names))
+
+    def valid(self, layer):
+        return np.array([row[layer + ".llr"] != "" for row in self.rows])
+
+
+def balanced(spoof, kind):
+    """Weights: both sides one half, each kind of a side the same share of it."""
+    weights = np.zeros(len(spoof))
+    for side in (False, True):
+        kinds = np.unique(kind[spoof == side])
+        for k in kinds:
+            members = (spoof == side) & (kind == k)
+            weights[members] = 0.5 / len(kinds) / members.sum()
+    return weights
+
+
+# ---- a layer ---------------------------------------------------------------------------------------------------------
+
+
+def standards(values, living):
+    """Median and spread (half of what 68 % lie within) of each measure, of the living."""
+    centre, spread = np.zeros(values.shape[1]), np.zeros(values.shape[1])
+    for m in range(values.shape[1]):
+        x = values[living, m]
+        x = x[np.isfinite(x)]
+        if len(x) >= 20:
+            low, centre[m], high = np.percentile(x, [16, 50, 84])
+            spread[m] = (high - low) / 2
+            if spread[m] == 0:  # nearly always the same, as landmarks that agree by chance: any other value is odd
+                spread[m] = max(x.std(), 1e-6)
+    return centre, spread
+
+
+def design(values, centre, spread):
+    z = np.clip((values - centre) / np.where(spread > 0, spread, 1), -LIMIT, LIMIT)
+    missing = ~np.isfinite(values) | (spread <= 0)
+    return np.hstack([np.where(missing, 0, z), np.where(missing, 0, z * z - 1), np.ones((len(values), 1))])
+
+
+def logistic(x, y, weights, ridge):
+    """Newton's method. The last column is the bias, which is free."""
+    beta = np.zeros(x.shape[1])
+    penalty = np.full(x.shape[1], ridge)
+    penalty[-1] = 1e-6
+    for _ in range(60):
+        p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
+        gradient = x.T @ (weights * (p - y)) + penalty * beta
+        hessian = (x * (weights * np.maximum(p * (1 - p), 1e-9))[:, None]).T @ x + np.diag(penalty)
+        step = np.linalg.solve(hessian, gradient)
+        size = np.abs(step).max()
+        beta -= step / max(1, size)
+        if size < 1e-8:
+            break
+    return beta
+
+
+def auc(scores, positive, weights):
+    """Weighted; ties count half."""
+    order = np.argsort(scores, kind="stable")
+    s, p, w = scores[order], positive[order], weights[order]
+    negatives = np.concatenate([[0], np.cumsum(np.where(p, 0, w))])
+    first, last = np.searchsorted(s, s, "left"), np.searchsorted(s, s, "right")
+    below = (negatives[first] + negatives[last]) / 2
+    total_p, total_n = w[p].sum(), w[~p].sum()
+    return (below[p] * w[p]).sum() / (total_p * total_n) if total_p > 0 and total_n > 0 else np.nan
+
+
+class Layer:
+    def __init__(self, table, name, rng):
+        self.name, self.table = name, table
+        self.names, values = table.measures(name)
+        self.valid = table.valid(name)
+        self.values = values
+        targets = np.isin(table.group, list(LAYERS[name]))
+        self.used = self.valid & (~table.spoof | targets)
+        self.fold = rng.permutation(table.n_speakers)[table.speaker] % FOLDS
+        self.fit_all(rng)
+
+    def model(self, members):
+        t = self.table
+        centre, spread = standards(self.values, members & ~t.spoof)
+        beta = logistic(
+            design(self.values[members], centre, spread),
+            t.spoof[members].astype(float),
+            balanced(t.spoof[members], t.kind[members]),
+            RIDGE / 10,
+        )
+        return centre, spread, beta
+
+    def llr(self, model, members):
+        centre, spread, beta = model
+        return np.clip(design(self.values[members], centre, spread) @ beta, -LLR_LIMIT, LLR_LIMIT)
+
+    def fit_all(self, rng):
+        t = self.table
+        self.out = np.full(t.n, np.nan)  # where the speaker was not seen
+        kinds = np.unique(t.kind[self.used & t.spoof])
+        unseen = {kind: np.full(t.n, np.nan) for kind in kinds}  # where neither speaker nor kind was
+        for fold in range(FOLDS):
+            test, rest = self.valid & (self.fold == fold), self.used & (self.fold != fold)
+            model = self.model(rest)
+            self.out[test] = self.llr(model, test)
+            for kind in kinds:
+                others = model if len(kinds) == 1 else self.model(rest & (t.kind != kind))
+                heard = test & (~t.spoof | (t.kind == kind))
+                unseen[kind][heard] = self.llr(others, heard)
+
+        def mean_auc(times):
+            found = []
+            for kind in kinds:
+                known = np.isfinite(unseen[kind])
+                weights = balanced(t.spoof[known], t.kind[known]) * times[t.speaker[known]]
+                found.append(auc(unseen[kind][known], t.spoof[known], weights))
+            return np.nanmean(found) if found else np.nan
+
+        self.auc = mean_auc(np.ones(t.n_speakers))
+        draws = [
+            mean_auc(np.bincount(rng.integers(0, t.n_speakers, t.n_speakers), minlength=t.n_speakers))
+            for _ in range(100)
+        ]
+        self.low, self.high = np.nanpercentile(draws, [2.5, 97.5])
+        self.reliability = max(0.0, 2 * self.auc - 1) if self.low > 0.5 else 0.0
+        self.final = self.model(self.used)
+
+
+# ---- the risk --------------------------------------------------------------------------------------------------------
+
+
+def risk_design(layers, n):
+    columns = []
+    for _, members, _ in RISKS:
+        chosen = [layers[m] for m in members if layers[m].reliability > 0]
+        if not chosen:
+            columns.append(np.zeros(n))
+            continue
+        stacked = np.stack([np.where(np.isfinite(layer.out), layer.out, -np.inf) for layer in chosen])
+        best = stacked.max(axis=0)
+        columns.append(np.where(np.isfinite(best), best, 0))
+    return np.stack(columns, axis=1)
+
+
+def fit_risk(x, spoof, weights, prior):
+    """Not negative; by projected gradient with a step that halves when it does not help."""
+    y = spoof.astype(float)
+
+    def cost(w, b):
+        z = x @ w + b
+        return (weights * (np.logaddexp(0, z) - y * z)).sum() + HOLD * ((w - prior) ** 2).sum()
+
+    w, b, step = prior.copy(), 0.0, 1.0
+    for _ in range(5000):
+        r = weights * (1 / (1 + np.exp(-np.clip(x @ w + b, -40, 40))) - y)
+        gw, gb = x.T @ r + 2 * HOLD * (w - prior), r.sum()
+        while step > 1e-9:
+            nw, nb = np.maximum(w - step * gw, 0), b - step * gb
+            if cost(nw, nb) <= cost(w, b):
+                break
+            step /= 2
+        if np.abs(nw - w).max() + abs(nb - b) < 1e-9:
+            break
+        w, b, step = nw, nb, step * 1.3
+    return w, b
+
+
+# ---- out -------------------------------------------------------------------------------------------------------------
+
+
+def number(value):
+    return f"{value:.6g}"
+
+
+def write(path, layers, w, b):
+    lines = ["/* Written by models/fit_pava.py; do not edit. */", f".bias = {number(b)},"]
+    lines.append(".risks = {" + ", ".join(number(v) for v in w) + "},")
+    lines.append(".layers = {")
+    for name, layer in layers.items():
+        centre, spread, beta = layer.final
+        m = len(layer.names)
+        lines.append(f"    {{ /* {name} */")
+        lines.append(f"     .reliability = {number(layer.reliability)}, .bias = {number(beta[-1])},")
+        lines.append("     .measures = {")
+        for i, measure in enumerate(layer.names):
+            row = (centre[i], spread[i], beta[i], beta[m + i])
+            lines.append("         {" + ", ".join(number(v) for v in row) + f"}}, /* {measure} */")
+        lines.append("     }},")
+    lines.append("},")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("measures", metavar="MEASURES.tsv")
+    parser.add_argument("output", metavar="WEIGHTS.inc")
+    parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
+    args = parser.parse_args()
+    table, rng = Table(args.measures), np.random.default_rng(args.seed)
+    print(f"{table.n} recordings of {table.n_speakers} speakers, {int(table.spoof.sum())} of them attacks")
+    layers = {name: Layer(table, name, rng) for name in LAYERS}
+    print("layer        judged  AUC on unseen kinds and speakers  reliability")
+    for name, layer in layers.items():
+        print(
+            f"{name:12} {layer.valid.mean():6.1%}  {layer.auc:.3f} ({layer.low:.3f} to {layer.high:.3f})"
+            f"             {layer.reliability:.3f}"
+        )
+        centre, spread, beta = layer.final
+        for i, measure in enumerate(layer.names):
+            print(f"    {measure:24} {centre[i]:10.4g} {spread[i]:10.4g} {beta[i]:8.3f} {beta[len(layer.names) + i]:8.3f}")
+    x = risk_design(layers, table.n)
+    prior = np.array([5 * share for _, _, share in RISKS])
+    w, b = fit_risk(x, table.spoof, balanced(table.spoof, table.kind), prior)
+    for r, (_, members, _) in enumerate(RISKS):
+        if not any(layers[m].reliability > 0 for m in members):
+            w[r] = 0
+    print("risk weights:", ", ".join(f"{name} {value:.3f}" for (name, _, _), value in zip(RISKS, w)), f"bias {b:.3f}")
+    write(args.output, layers, w, b)
+
+
+if __name__ == "__main__":
+    main()
