@@ -69,6 +69,10 @@ VX_MUST_CHECK vx_err vx_roster_mac(vx_store *store, uint8_t ret_mac[VX_MAC], vx_
  * STORE_CORRUPT, IO, NOMEM. */
 VX_MUST_CHECK vx_err vx_all_heard_prove(vx_store *store, vx_errinfo *info);
 
+/* vx_store_remember with a bound of its own. */
+VX_MUST_CHECK vx_err vx_store_remember_most(vx_store *store, int64_t speaker, int64_t taken_ms, const void *bytes,
+                                            size_t n, int64_t most, vx_errinfo *info);
+
 /* ---- attempts (attempts.c) ---------------------------------------------------------------------------------------- */
 
 /* Every attempt, and that none is missing; under vx_store_hold. Errors: STORE_CORRUPT, AUDIT_BROKEN, IO, NOMEM. */

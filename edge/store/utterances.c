@@ -147,7 +147,7 @@ static vx_err drop_oldest(vx_store *store, int64_t speaker, heard *sum, vx_errin
     return err == VX_OK ? vx_store_run(store, info, "DELETE FROM utterances WHERE id = ?1", "i", id) : err;
 }
 
-static vx_err remember(vx_store *store, int64_t speaker, int64_t taken_ms, const void *bytes, size_t n,
+static vx_err remember(vx_store *store, int64_t speaker, int64_t taken_ms, const void *bytes, size_t n, int64_t most,
                        vx_errinfo *info)
 {
     heard h = {0};
@@ -156,20 +156,26 @@ static vx_err remember(vx_store *store, int64_t speaker, int64_t taken_ms, const
         err = prove_rows(store, speaker, &h, info);
     if (err == VX_OK)
         err = add_row(store, speaker, taken_ms, bytes, n, &h, info);
-    while (err == VX_OK && h.n > VX_STORE_UTTERANCES)
+    while (err == VX_OK && h.n > most)
         err = drop_oldest(store, speaker, &h, info);
     if (err == VX_OK)
         err = write_heard(store, speaker, &h, info);
     return err == VX_OK ? vx_profile_bind(store, speaker, info) : err;
 }
 
-vx_err vx_store_remember(vx_store *store, int64_t speaker, int64_t taken_ms, const void *bytes, size_t n,
-                         vx_errinfo *info)
+vx_err vx_store_remember_most(vx_store *store, int64_t speaker, int64_t taken_ms, const void *bytes, size_t n,
+                              int64_t most, vx_errinfo *info)
 {
     if (n == 0 || n > VX_UTTERANCE_MAX)
         return vx_errinfo_set(info, VX_ERR_RANGE, "an utterance has 1 to %d bytes", VX_UTTERANCE_MAX);
     vx_err err = vx_store_begin(store, info);
-    return err == VX_OK ? vx_store_end(store, remember(store, speaker, taken_ms, bytes, n, info), info) : err;
+    return err == VX_OK ? vx_store_end(store, remember(store, speaker, taken_ms, bytes, n, most, info), info) : err;
+}
+
+vx_err vx_store_remember(vx_store *store, int64_t speaker, int64_t taken_ms, const void *bytes, size_t n,
+                         vx_errinfo *info)
+{
+    return vx_store_remember_most(store, speaker, taken_ms, bytes, n, VX_STORE_UTTERANCES, info);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------ */
