@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "edge/cmd.h"
+#include "edge/lessons.h"
 #include "edge/runtime.h"
 #include "edge/store/profiles.h"
 #include "shared/base/bytes.h"
@@ -70,6 +71,8 @@ static vx_err migrate(vx_runtime *runtime, const vx_speaker *speaker, bool allow
     } else if (!speaker->legacy) {
         err = recompute(runtime, speaker, &n, info);
         what = n > 0 ? "computed anew" : what;
+        if (err == VX_OK)
+            err = vx_lessons_from_profile(runtime->store, speaker->id, info);
     }
     if (err != VX_OK)
         return err;

@@ -88,9 +88,13 @@ vx_err vx_lessons_take(vx_store *store, int64_t speaker, const vx_pava_report *r
     return vx_learned_save_baseline(store, speaker, &baseline, info);
 }
 
-/* One kept recording: what it teaches, added to the baseline; and its fingerprint, where nothing like it was heard.
- * heard [in] what was before */
-static vx_err learn_sample(vx_store *store, int64_t speaker, const vx_sample *sample, const vx_lessons *heard,
+static bool is_empty(const vx_pava_baseline *b)
+{
+    return b->n_tract == 0 && b->n_pitch == 0 && b->n_rooms == 0;
+}
+
+/* One kept recording. before [in] what was known; baseline [in,out] what is known by now */
+static vx_err learn_sample(vx_store *store, int64_t speaker, const vx_sample *sample, const vx_lessons *before,
                            vx_pava_baseline *baseline, vx_errinfo *info)
 {
     static const vx_pava_known nothing;
@@ -107,12 +111,13 @@ static vx_err learn_sample(vx_store *store, int64_t speaker, const vx_sample *sa
     free(pcm);
     if (evidence.status == VX_EVIDENCE_UNAVAILABLE)
         err = VX_ERR_NOMEM;
-    vx_pava_baseline_learn(baseline, &report);
-    if (err == VX_OK && report.has_fingerprint) {
-        vx_fingerprint_find(&report.fingerprint, heard->heard, heard->n_heard, &match, &which);
-        if (match.evidence < VX_FINGERPRINT_SAME)
-            err = remember(store, speaker, &report.fingerprint, sample->taken_ms, info);
-    }
+    if (err == VX_OK && report.has_fingerprint)
+        vx_fingerprint_find(&report.fingerprint, before->heard, before->n_heard, &match, &which);
+    const bool is_new = match.evidence < VX_FINGERPRINT_SAME;
+    if (err == VX_OK && report.has_fingerprint && is_new)
+        err = remember(store, speaker, &report.fingerprint, sample->taken_ms, info);
+    if (is_new || is_empty(&before->baseline))
+        vx_pava_baseline_learn(baseline, &report);
     vx_pava_report_done(&report);
     return err;
 }
@@ -120,12 +125,13 @@ static vx_err learn_sample(vx_store *store, int64_t speaker, const vx_sample *sa
 vx_err vx_lessons_from_profile(vx_store *store, int64_t speaker, vx_errinfo *info)
 {
     vx_lessons before;
-    vx_pava_baseline baseline = {0};
+    vx_pava_baseline baseline;
     vx_sample *samples = NULL;
     size_t n = 0;
     vx_err err = vx_lessons_load(store, speaker, &before, info);
     if (err != VX_OK)
         return err;
+    baseline = before.baseline;
     err = vx_store_samples(store, speaker, NULL, &samples, &n, info);
     for (size_t i = 0; i < n && err == VX_OK; i++)
         if (samples[i].has_audio)

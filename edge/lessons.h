@@ -29,8 +29,9 @@ vx_pava_known vx_lessons_known(const vx_lessons *lessons);
 VX_MUST_CHECK vx_err vx_lessons_take(vx_store *store, int64_t speaker, const vx_pava_report *report, int64_t when_ms,
                                      bool strong, vx_errinfo *info);
 
-/* Learns throat and rooms anew from all recordings that are kept of a speaker, and remembers their fingerprints where there
- * are none yet: after an enrolment, and for profiles that were made before there was anything to learn. */
+/* Learns from the recordings that are kept of a speaker and were not heard yet; from all of them where nothing of throat and
+ * rooms is known: after an enrolment, and for profiles that were made before there was anything to learn. Doing it again
+ * changes nothing. */
 VX_MUST_CHECK vx_err vx_lessons_from_profile(vx_store *store, int64_t speaker, vx_errinfo *info);
 
 #endif
