@@ -1,0 +1,135 @@
+/* test_spoof_report.c - voxlock spoof-report on a small laboratory: what it counts, draws and writes, and lists that it
+ * refuses.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "tests/support/cli.h"
+#include "tests/support/clip.h"
+#include "tests/support/scratch.h"
+
+#define HEADING "path\tspoof\tgroup\tkind\theld_out\tsplit\tsource\tspeaker\toriginal\tparameters\n"
+#define LINE(path, spoof, group, kind, held_out, speaker, original)                                                    \
+    path "\t" spoof "\t" group "\t" kind "\t" held_out "\tdev\tread\t" speaker "\t" original "\t\n"
+
+/* Two readers, living; and two copies that stand for attacks. */
+static const char list[] = HEADING LINE("reader1_a.flac", "0", "bonafide", "plain", "0", "1", "1a")
+    LINE("reader1_b.flac", "0", "bonafide", "plain", "0", "1", "1b")
+        LINE("reader2_a.flac", "0", "bonafide", "plain", "0", "2", "2a")
+            LINE("reader2_b.flac", "0", "bonafide", "plain", "0", "2", "2b")
+                LINE("reader1_a.opus", "1", "repeat", "repeat_recode", "1", "1", "1a")
+                    LINE("reader1_a.mp3", "1", "repeat", "repeat_mp3", "0", "1", "1a")
+                        LINE("missing.wav", "1", "repeat", "repeat_mp3", "0", "1", "1b");
+
+static scratch laboratory(const char *manifest)
+{
+    static const char *const clips[] = {"reader1_a.flac", "reader1_b.flac", "reader2_a.flac",
+                                        "reader2_b.flac", "reader1_a.opus", "reader1_a.mp3"};
+    scratch s = scratch_make();
+    for (size_t i = 0; i < sizeof clips / sizeof *clips; i++) {
+        vx_buf clip = clip_file(clips[i]);
+        scratch_write(&s, clips[i], clip.data, clip.len);
+        vx_buf_done(&clip);
+    }
+    scratch_write(&s, "manifest.tsv", manifest, strlen(manifest));
+    return s;
+}
+
+static const json_t *kind_of(const json_t *report, const char *name)
+{
+    size_t i;
+    const json_t *kind;
+    json_array_foreach(json_object_get(report, "kinds"), i, kind)
+    {
+        if (strcmp(json_string_value(json_object_get(kind, "kind")), name) == 0)
+            return kind;
+    }
+    fail_msg("no kind %s", name);
+    return NULL;
+}
+
+static void it_counts_draws_and_writes(void **state)
+{
+    (void)state;
+    scratch s = laboratory(list);
+    char table[256];
+    scratch_path(&s, "measures.tsv", table, sizeof table);
+    cli_result r = cli_run(CLI_ARGS("spoof-report", s.path, "--json", "--plots", s.path, "--measures", table));
+    assert_int_equal(r.status, CLI_OK);
+    json_t *report = json_loads(cli_text(&r.out), 0, NULL);
+    assert_non_null(report);
+    assert_int_equal(json_integer_value(json_object_get(report, "speakers")), 2);
+    const json_t *plain = kind_of(report, "plain"), *mp3 = kind_of(report, "repeat_mp3");
+    assert_int_equal(json_integer_value(json_object_get(plain, "recordings")), 4);
+    assert_int_equal(json_integer_value(json_object_get(mp3, "recordings")), 2);
+    assert_int_equal(json_integer_value(json_object_get(mp3, "unread")), 1);
+    /* The layer of replays knows the recodings of what it heard from everything that it did not. */
+    const json_t *replay = json_object_get(json_object_get(kind_of(report, "repeat_recode"), "layers"), "replay");
+    assert_int_equal(json_integer_value(json_object_get(replay, "attacks")), 1);
+    json_decref(report);
+    assert_true(scratch_holds(&s, "pava_det.svg", "</svg>", 6));
+    assert_true(scratch_holds(&s, "pava_scores.svg", "living", 6));
+    assert_true(scratch_holds(&s, "measures.tsv", "playback.low_edge_hz", 20));
+    vx_buf lines = scratch_read(&s, "measures.tsv");
+    assert_int_equal(cli_count_lines(&lines), 7); /* heading, and what could be read */
+    vx_buf_done(&lines);
+    cli_result_done(&r);
+    scratch_done(&s);
+}
+
+static void people_get_a_table(void **state)
+{
+    (void)state;
+    scratch s = laboratory(list);
+    cli_result r = cli_run(CLI_ARGS("spoof-report", s.path));
+    assert_int_equal(r.status, CLI_OK);
+    assert_non_null(strstr(cli_text(&r.out), "repeat_recode *"));
+    assert_non_null(strstr(cli_text(&r.out), "all that are held out"));
+    cli_result_done(&r);
+    scratch_done(&s);
+}
+
+static void a_bad_list_is_refused_by_its_line(void **state)
+{
+    static const struct {
+        const char *list, *says;
+    } cases[] = {
+        {"", "it lists no recording"},
+        {HEADING, "it lists no recording"},
+        {"path\tspoof\nx.wav\t0\n", "no column group"},
+        {HEADING "a.wav\t0\tbonafide\n", "too few columns"},
+        {HEADING LINE("a.wav", "2", "g", "k", "0", "s", "o"), "0 or 1"},
+        {HEADING LINE("../a.wav", "0", "g", "k", "0", "s", "o"), "below the folder"},
+        {HEADING LINE("/etc/passwd", "0", "g", "k", "0", "s", "o"), "below the folder"},
+        {HEADING LINE("", "0", "g", "k", "0", "s", "o"), "below the folder"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        scratch s = laboratory(cases[i].list);
+        cli_result r = cli_run(CLI_ARGS("spoof-report", s.path));
+        if (r.status == CLI_OK || !strstr(cli_text(&r.err), cases[i].says))
+            fail_msg("case %zu: status %d, %s", i, r.status, cli_text(&r.err));
+        cli_result_done(&r);
+        scratch_done(&s);
+    }
+    cli_result r = cli_run(CLI_ARGS("spoof-report", "/nonexistent"));
+    assert_int_equal(r.status, CLI_BAD_FILE);
+    cli_result_done(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_counts_draws_and_writes),
+        cmocka_unit_test(people_get_a_table),
+        cmocka_unit_test(a_bad_list_is_refused_by_its_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
