@@ -237,7 +237,7 @@ $(B)/pam_voxlock.so: $(PAM_OBJ)
 	$(CC) -shared $(LDFLAGS_$(MODE)) -Wl,-Bsymbolic -Wl,-z,relro -Wl,-z,now -o $@ $^ -lpam
 $(B)/tests/test_pam: LIBS_TEST += $(if $(HAVE_PAM),-lpam)
 
-# libcurl brings 28 libraries: 5 ms and 4 MB at every start, if it were linked in.
+# libcurl brings 28 libraries, which would cost every start time and memory, if it were linked in (edge/route/http_plugin.h).
 $(B)/vx_http_curl.so: edge/route/plugin_curl.c | deps
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fPIE,$(CFLAGS_ALL)) -fPIC -shared -MMD -MP $(LDFLAGS_$(MODE)) -o $@ $< $(call pkg_libs,$(PKGS_HTTP))
@@ -344,6 +344,12 @@ vad: ## speech detection and quality measures on a folder: make vad DATA=speech 
 	+@$(MAKE) --no-print-directory -s -j $(B)/bench/bench_vad $(B)/bench/bench_quality
 	@$(B)/bench/bench_vad $(if $(PEER),--peer "$(PEER)") -- "$(DATA)" "$(NOISE)"
 	@$(B)/bench/bench_quality -- "$(DATA)" "$(NOISE)"
+
+.PHONY: spoof
+spoof: ## PAVA against the spoof laboratory: make spoof DATA=speech NOISE=noise [OUT=folder] (docs/pava.md)
+	@scripts/setup.sh build
+	+@$(MAKE) --no-print-directory -s -j programs plugins $(B)/bench/spoof_lab $(B)/bench/bench_decisions $(B)/bench/bench_pava
+	@VX_BUILD=$(B) tests/spoof.sh "$(DATA)" "$(NOISE)" $(OUT)
 
 parity: ## every strategy against PyTorch on recordings: make parity DATA=folder (needs PyTorch)
 	@tests/parity.sh "$(DATA)"
