@@ -1,4 +1,4 @@
-/* cmd_doctor.c - voxlock doctor: what is wrong, and what to do about it. */
+/* cmd_doctor.c - voxlock doctor: what is wrong, and what to do about it; and what to try on a Mac. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -6,7 +6,7 @@
 #include "edge/doctor/doctor.h"
 #include "shared/base/json.h"
 
-enum { FLAG_JSON = 1 << 0, FLAG_FIX = 1 << 1 };
+enum { FLAG_JSON = 1 << 0, FLAG_FIX = 1 << 1, SOURCE = 2, DEVICE = 3, FLAG_MACOS = 1 << 4 };
 
 /* For a program: everything. */
 static json_t *as_object(const vx_check *check, const vx_finding *f)
@@ -46,14 +46,40 @@ static json_t *examine(vx_patient *patient, unsigned flags, int *ret_n_failed)
     return json ? json_pack("{s:o, s:b}", "checks", checks, "ok", n_failed == 0) : json_pack("{s:o}", "checks", checks);
 }
 
+/* The list for a Mac's owner, to be read anywhere. */
+static int show_mac_steps(bool json)
+{
+    json_t *steps = json ? json_array() : NULL;
+    if (!json)
+        printf("%s\n", vx_mac_before);
+    for (size_t i = 0; i < vx_n_mac_steps; i++) {
+        const vx_mac_step *step = &vx_mac_steps[i];
+        if (!json)
+            printf("%2zu. %s\n    -> %s\n", i + 1, step->act, step->expect);
+        else if (json_array_append_new(steps, json_pack("{s:i, s:s, s:s}", "step", (int)i + 1, "act", step->act,
+                                                        "expect", step->expect)) != 0) {
+            json_decref(steps);
+            return vx_cmd_print(NULL, true);
+        }
+    }
+    if (json)
+        return vx_cmd_print(json_pack("{s:o}", "steps", steps), true);
+    printf("\n%s", vx_mac_after);
+    return VX_EXIT_OK;
+}
+
 static int run(const vx_cmd_call *call)
 {
     vx_patient patient;
     vx_errinfo info = {0};
     int n_failed = 0;
+    if (call->flags & FLAG_MACOS)
+        return show_mac_steps(call->flags & FLAG_JSON);
     const vx_err err = vx_patient_init(call->options, call->environment, &patient, &info);
     if (err != VX_OK)
         return vx_cmd_fail(NULL, err, &info);
+    patient.by_hand = true;
+    patient.microphone = (vx_capture_options){.source = call->values[SOURCE], .device = call->values[DEVICE]};
     const int code = vx_cmd_print(examine(&patient, call->flags, &n_failed), call->flags & FLAG_JSON);
     vx_patient_done(&patient);
     if (code != VX_EXIT_OK || n_failed == 0)
@@ -64,10 +90,14 @@ static int run(const vx_cmd_call *call)
 
 const vx_cmd vx_cmd_doctor = {
     .name = "doctor",
-    .usage = "[--fix] [--json]",
-    .help = "Check settings, model, store, profiles, cloud, clock and resources, and say what to do about each fault.",
+    .usage = "[--fix] [--source NAME] [--device NAME] [--json] | --macos [--json]",
+    .help = "Check settings, model, store, profiles, cloud, clock and resources, and what a live unlock needs: "
+            "microphone, recogniser, speech, desktop, keyring, PAM and agent; and say what to do about each fault.",
     .flags = {{"--json", "one JSON object: checks (name, result, sentence, advice, fixable, fixed) and ok", NULL},
-              {"--fix", "make the data folder, and close files to other users", NULL}},
+              {"--fix", "make the data folder, and close files to other users", NULL},
+              {"--source", "sound system of the microphone: auto, pulse, alsa, coreaudio", "NAME"},
+              {"--device", "microphone, as voxlock listen --devices names it", "NAME"},
+              {"--macos", "print the ten-minute list of what to try on a Mac, and how to report it", NULL}},
     .max_operands = 0,
     .run = run,
 };

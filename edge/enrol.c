@@ -21,8 +21,9 @@
 #include "shared/base/clock.h"
 #include "shared/base/file.h"
 
-/* Two embeddings of one recording. Two recordings of one speaker that share nothing came to 0.9945 at most (462 dev
- * recordings), those made of the same words cut from one take to 0.9996 and more. */
+/* Two embeddings of one recording. In a throw-away measurement, which no program here repeats, two recordings of one speaker
+ * that share nothing came to 0.9945 at most (462 dev recordings), those made of the same words cut from one take to 0.9996
+ * and more. */
 static const double COPY_COSINE = 0.998;
 /* A long enrolment by the cloud takes minutes; who waits is told after one. */
 enum { TURN_WAIT_MS = 60000, TURN_STEP_MS = 20 };
@@ -98,9 +99,9 @@ static void gather_rest(enrolment *e, size_t but)
 }
 
 /* How well recording i fits: a profile that exists is the judge alone, since two recordings of a stranger would vouch for
- * each other; a new one is judged by all its pairs, on average, for the same reason. Among dev speakers that refuses 4 % of
- * true trios (read English; 16 % by telephone) and lets a stranger's one or two among two others in with 10 % (15 %); the
- * best of the others as judge let 15 % in. */
+ * each other; a new one is judged by all its pairs, on average, for the same reason. In a throw-away measurement among dev
+ * speakers, which no program here repeats, that refused 4 % of true trios (read English; 16 % by telephone) and let a
+ * stranger's one or two among two others in with 10 % (15 %); the best of the others as judge let 15 % in. */
 static vx_err measure_agreement(enrolment *e, size_t i, double *ret, vx_errinfo *info)
 {
     double sum = 0;

@@ -1,4 +1,4 @@
-/* check_cloud.c - the way to the cloud: who we say we are, whether it answers, and whose clock is right. */
+/* check_cloud.c - the way to the cloud: who we say we are, whether it answers; and whether this computer's clock is right. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -7,10 +7,14 @@
 #include "edge/route/http.h"
 #include "edge/route/identity.h"
 #include "shared/base/clock.h"
+#include "shared/base/file.h"
 
 /* A cold start of a container takes some seconds. MOST_OFF_S: certificates and signed assertions bear more, but the
  * hours that are learned would be wrong. */
 enum { PATIENCE_S = 15, MOST_OFF_S = 60, MAX_ANSWER = 64 * 1024 };
+/* 2025 and 2100: this program is no older, and no certificate or file format here was made for later. */
+#define SANE_SINCE_S INT64_C(1735689600)
+#define SANE_UNTIL_S INT64_C(4102444800)
 
 static uint64_t deadline_ns(void)
 {
@@ -121,16 +125,50 @@ static int64_t ask_date_s(const vx_cloud_options *cloud)
     return date_s;
 }
 
+/* The newest of the files that are written in use, or that came with the program; 0: none can be seen. */
+static int64_t newest_file_s(const vx_patient *patient)
+{
+    const char *const files[][2] = {{patient->data_folder, VX_STORE_FILE},
+                                    {patient->data_folder, VX_STORE_FILE "-wal"},
+                                    {patient->data_folder, "agent.log"},
+                                    {patient->model_folder, VX_MANIFEST_NAME}};
+    int64_t newest_s = 0;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char path[PATH_MAX];
+        struct stat st;
+        if (vx_path_join(files[i][0], files[i][1], path, sizeof path) == VX_OK && stat(path, &st) == 0 &&
+            (int64_t)st.st_mtime > newest_s)
+            newest_s = (int64_t)st.st_mtime;
+    }
+    return newest_s;
+}
+
+/* Without a cloud to ask: a clock that lost its battery stands years back, one that was set back stands before files that
+ * were written already. The pauses after rejections bear both (docs/decisions.md); the hours that are learned do not. */
+static void check_clock_alone(const vx_patient *patient, vx_finding *finding)
+{
+    const int64_t now_s = vx_wall_ms() / 1000, behind_s = newest_file_s(patient) - now_s;
+    const char *advice = "let the system set its clock from the network";
+    if (now_s < SANE_SINCE_S || now_s > SANE_UNTIL_S)
+        vx_found(finding, VX_CHECK_FAILED, advice, "this computer's clock shows a year in which voxlock cannot run");
+    else if (behind_s > MOST_OFF_S)
+        vx_found(finding, VX_CHECK_WARNING, advice, "this computer's clock is %lld s behind a file of voxlock's own",
+                 (long long)behind_s);
+    else
+        vx_found(finding, VX_CHECK_OK, NULL, "it shows a sane year, and no file of voxlock's is from the future");
+}
+
 void vx_check_clock(vx_patient *patient, vx_finding *finding)
 {
     vx_cloud_options cloud;
-    if (!has_cloud(patient, &cloud, finding))
+    check_clock_alone(patient, finding);
+    if (finding->result != VX_CHECK_OK || vx_cloud_settings(patient->options, &cloud, NULL) != VX_OK)
         return;
     const int64_t date_s = ask_date_s(&cloud);
     const int64_t off_s = vx_wall_ms() / 1000 - date_s;
     if (date_s < 0)
-        vx_found(finding, VX_CHECK_SKIPPED, NULL, "the cloud does not tell the time");
-    else if (off_s < -MOST_OFF_S || off_s > MOST_OFF_S)
+        return;
+    if (off_s < -MOST_OFF_S || off_s > MOST_OFF_S)
         vx_found(finding, VX_CHECK_WARNING, "let the system set its clock from the network",
                  "this computer's clock is %lld s %s the cloud's", llabs((long long)off_s),
                  off_s > 0 ? "ahead of" : "behind");

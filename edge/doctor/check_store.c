@@ -14,7 +14,8 @@
 
 #define ADVICE_FIX "run voxlock doctor --fix"
 
-static const char *const private_files[] = {VX_STORE_FILE, VX_STORE_FILE "-wal", VX_STORE_FILE "-shm", VX_KEY_FILE};
+static const char *const private_files[] = {VX_STORE_FILE, VX_STORE_FILE "-wal", VX_STORE_FILE "-shm",
+                                            VX_KEY_FILE,   "api-token",          "agent.log"};
 enum { N_PRIVATE = sizeof private_files / sizeof *private_files };
 
 /* ---- the folder ------------------------------------------------------------------------------------------------- */
@@ -49,7 +50,7 @@ void vx_check_data_folder(vx_patient *patient, vx_finding *finding)
     if (stat(folder, &st) != 0) {
         finding->fixable = errno == ENOENT;
         vx_found(finding, finding->fixable ? VX_CHECK_WARNING : VX_CHECK_FAILED,
-                 finding->fixable ? "voxlock enroll NAME FILE... makes it, or voxlock doctor --fix"
+                 finding->fixable ? "voxlock enroll NAME makes it, or voxlock doctor --fix"
                                   : "name another one with --data",
                  finding->fixable ? "%s does not exist yet: nobody has enrolled" : "%s cannot be examined", folder);
     } else if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid()) {
@@ -155,7 +156,7 @@ static void judge_profile(const vx_patient *patient, const vx_speaker *s, vx_fin
                  "%s can unlock with the starter model, which its owner has accepted: %s", s->name,
                  patient->manifest.accuracy);
     else if (s->legacy)
-        vx_found(finding, VX_CHECK_WARNING, "enrol anew: voxlock enroll NAME FILE... --replace",
+        vx_found(finding, VX_CHECK_WARNING, "enrol anew: voxlock enroll NAME --replace",
                  "%s was made with another model and holds no audio", s->name);
     else
         vx_found(finding, VX_CHECK_WARNING, "run voxlock migrate", "%s was made with another model", s->name);
@@ -175,8 +176,8 @@ void vx_check_profiles(vx_patient *patient, vx_finding *finding)
     }
     for (size_t i = 0; i < n; i++)
         n_armed += speakers[i].armed;
-    vx_found(finding, VX_CHECK_OK, n ? NULL : "voxlock enroll NAME FILE... makes one",
-             "%zu profiles, %zu of them armed", n, n_armed);
+    vx_found(finding, VX_CHECK_OK, n ? NULL : "voxlock enroll NAME makes one", "%zu profiles, %zu of them armed", n,
+             n_armed);
     for (size_t i = 0; i < n && finding->result == VX_CHECK_OK; i++)
         judge_profile(patient, &speakers[i], finding);
     free(speakers);

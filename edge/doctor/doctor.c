@@ -13,7 +13,7 @@
 #include "shared/base/cpu.h"
 #include "shared/engine/engine_settings.h"
 
-/* The data folder before the store, since a descriptor of the store's file that is closed after SQLite has locked it
+/* What enrolment and verdict stand on, then what a live unlock adds. The data folder before the store, since a descriptor of the store's file that is closed after SQLite has locked it
  * drops the lock; the token before the cloud, which says less of a token that is missing. */
 const vx_check vx_checks[] = {
     {"settings", vx_check_settings, NULL},
@@ -30,6 +30,13 @@ const vx_check vx_checks[] = {
     {"clock", vx_check_clock, NULL},
     {"disk", vx_check_disk, NULL},
     {"memory", vx_check_memory, NULL},
+    {"microphone", vx_check_microphone, NULL},
+    {"phrase", vx_check_phrase, NULL},
+    {"speech", vx_check_speech, NULL},
+    {"desktop", vx_check_desktop, NULL},
+    {"keyring", vx_check_keyring, NULL},
+    {"pam", vx_check_pam, NULL},
+    {"agent", vx_check_agent, NULL},
 };
 const size_t vx_n_checks = sizeof vx_checks / sizeof *vx_checks;
 
@@ -84,6 +91,7 @@ vx_err vx_patient_init(const vx_options *options, char *const *environment, vx_p
     memset(p, 0, sizeof *p);
     p->options = options;
     p->environment = environment;
+    p->root = "";
     vx_err err = vx_runtime_data_folder(options, environment, p->data_folder, sizeof p->data_folder, info);
     if (err == VX_OK)
         err = vx_engine_settings(options, &p->engine, p->model_folder, sizeof p->model_folder, info);

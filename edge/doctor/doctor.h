@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "edge/capture/capture.h"
 #include "edge/route/cloud_client.h"
 #include "edge/store/store.h"
 #include "shared/base/err.h"
@@ -23,6 +24,11 @@ typedef struct {
     bool has_manifest;
     vx_manifest manifest;
     vx_store *store; /* NULL: there is none, or it cannot be opened */
+    /* A person asked: the microphone may be heard for a second, and the agent be spoken to. The agent itself, asked for
+     * the same report, does neither. */
+    bool by_hand;
+    vx_capture_options microphone; /* with by_hand; all-zero is the default one */
+    const char *root;              /* of the system's folders that are looked into: ""; tests have their own */
 } vx_patient;
 
 /* Errors: those of the folders' settings. ret_patient [out] caller's memory; vx_patient_done. */
@@ -78,7 +84,24 @@ void vx_check_cloud(vx_patient *patient, vx_finding *finding);
 void vx_check_clock(vx_patient *patient, vx_finding *finding);
 void vx_check_disk(vx_patient *patient, vx_finding *finding);
 void vx_check_memory(vx_patient *patient, vx_finding *finding);
+void vx_check_microphone(vx_patient *patient, vx_finding *finding);
+void vx_check_phrase(vx_patient *patient, vx_finding *finding);
+void vx_check_speech(vx_patient *patient, vx_finding *finding);
+void vx_check_desktop(vx_patient *patient, vx_finding *finding);
+void vx_check_keyring(vx_patient *patient, vx_finding *finding);
+void vx_check_pam(vx_patient *patient, vx_finding *finding);
+void vx_check_agent(vx_patient *patient, vx_finding *finding);
 /* Takes from a file or folder of the user's what others may do with it. Errors: PERMISSION, NOT_FOUND, IO. */
 VX_MUST_CHECK vx_err vx_fix_mode(const char *path, vx_errinfo *info);
+
+/* What a Mac's owner runs to find out whether voxlock works there: the parts that no test of this project has reached. */
+typedef struct {
+    const char *act;    /* what to type or to click */
+    const char *expect; /* what should be seen */
+} vx_mac_step;
+extern const vx_mac_step vx_mac_steps[];
+extern const size_t vx_n_mac_steps;
+/* Before the first step, and what to do with what was seen. */
+extern const char vx_mac_before[], vx_mac_after[];
 
 #endif

@@ -121,7 +121,33 @@ static void what_was_not_compared_is_no_match_of_zero(void **state)
     json_decref(root);
     says(CLI_OK, "NO_AUDIO", "", CLI_ARGS("history"));
     says(CLI_BAD_FILE, "(not UTF-8)", "", CLI_ARGS("embed", "--json", "\xff.flac", AUDIO "reader1_d.flac"));
-    says(CLI_USAGE, "", "usage", CLI_ARGS("verify", "anna"));
+    says(CLI_USAGE, "", "usage", CLI_ARGS("verify"));
+    says(CLI_USAGE, "", "leave out one of the two", CLI_ARGS("verify", "anna", "x.wav", "--file", "y.wav"));
+}
+
+/* Speech that comes as a stream, from a file in a microphone's place; tests/e2e/test_live_enroll.sh has the microphone. */
+static void what_is_heard_from_a_file_is_judged_as_if_spoken(void **state)
+{
+    (void)state;
+    enrol_anna();
+    const char *heard = AUDIO "reader1_d.flac";
+    json_t *root = json_of(CLI_CHALLENGE, CLI_ARGS("verify", "anna", "--file", heard, "--json"));
+    assert_true(json_is_true(json_object_get(json_object_get(root, "voice"), "accepted")));
+    json_decref(root);
+    says(CLI_REJECT, "physics   ", "Speak now.", CLI_ARGS("verify", "anna", "--file", AUDIO "reader3_a.flac"));
+    says(CLI_BAD_FILE, "", "gone.wav", CLI_ARGS("verify", "anna", "--file", "gone.wav"));
+    says(CLI_USAGE, "", "takes the place of a microphone",
+         CLI_ARGS("verify", "anna", "--file", heard, "--source", "pulse"));
+    /* One recording is not three; what it ends before is said, and nothing is kept. */
+    says(CLI_BAD_AUDIO, "", "the recording ends after 1 good utterance",
+         CLI_ARGS("enroll", "bob", "--file", heard, "--utterances", "3"));
+    static const char *const counts[] = {"2", "11", "0", "-3", "3x", "", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        says(CLI_USAGE, "", "takes 3 to 10", CLI_ARGS("enroll", "bob", "--file", heard, "--utterances", counts[i]));
+    says(CLI_USAGE, "", "is for speech", CLI_ARGS("enroll", "bob", heard, "--utterances", "3"));
+    root = json_of(CLI_OK, CLI_ARGS("profiles", "--json"));
+    assert_int_equal(json_array_size(json_object_get(root, "profiles")), 1);
+    json_decref(root);
 }
 
 static void profiles_are_listed_renamed_armed_and_removed(void **state)
@@ -330,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_HOME(a_voice_is_enrolled_and_verified),
         WITH_HOME(what_was_not_compared_is_no_match_of_zero),
+        WITH_HOME(what_is_heard_from_a_file_is_judged_as_if_spoken),
         WITH_HOME(profiles_are_listed_renamed_armed_and_removed),
         WITH_HOME(calibration_states_only_what_it_knows),
         WITH_HOME(enrolments_take_turns),
