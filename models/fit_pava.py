@@ -195,16 +195,17 @@ class Layer:
 # ---- the risk --------------------------------------------------------------------------------------------------------
 
 
-def risk_design(layers, n):
+def risk_design(layers, n, living):
     columns = []
     for _, members, _ in RISKS:
         chosen = [layers[m] for m in members if layers[m].reliability > 0]
         if not chosen:
             columns.append(np.zeros(n))
             continue
+        # A layer that abstained: as with most living voices.
         stacked = np.stack([np.where(np.isfinite(layer.out), layer.out, -np.inf) for layer in chosen])
         best = stacked.max(axis=0)
-        columns.append(np.where(np.isfinite(best), best, 0))
+        columns.append(np.where(np.isfinite(best), best, np.median(best[living & np.isfinite(best)])))
     return np.stack(columns, axis=1)
 
 
@@ -238,9 +239,10 @@ def number(value):
     return f"{value:.6g}"
 
 
-def write(path, layers, w, b):
+def write(path, layers, w, b, usual):
     lines = ["/* Written by models/fit_pava.py; do not edit. */", f".bias = {number(b)},"]
     lines.append(".risks = {" + ", ".join(number(v) for v in w) + "},")
+    lines.append(".usual = {" + ", ".join(number(v) for v in usual) + "},")
     lines.append(".layers = {")
     for name, layer in layers.items():
         centre, spread, beta = layer.final
@@ -275,14 +277,15 @@ def main():
         centre, spread, beta = layer.final
         for i, measure in enumerate(layer.names):
             print(f"    {measure:24} {centre[i]:10.4g} {spread[i]:10.4g} {beta[i]:8.3f} {beta[len(layer.names) + i]:8.3f}")
-    x = risk_design(layers, table.n)
+    x = risk_design(layers, table.n, ~table.spoof)
+    usual = np.median(x[~table.spoof], axis=0)
     prior = np.array([5 * share for _, _, share in RISKS])
     w, b = fit_risk(x, table.spoof, balanced(table.spoof, table.kind), prior)
     for r, (_, members, _) in enumerate(RISKS):
         if not any(layers[m].reliability > 0 for m in members):
             w[r] = 0
     print("risk weights:", ", ".join(f"{name} {value:.3f}" for (name, _, _), value in zip(RISKS, w)), f"bias {b:.3f}")
-    write(args.output, layers, w, b)
+    write(args.output, layers, w, b, usual)
 
 
 if __name__ == "__main__":

@@ -56,8 +56,7 @@ double vx_pava_risk(const vx_pava_weights *weights, const vx_layer_finding findi
         judged[r] = true;
     }
     for (int r = 0; r < VX_N_RISKS; r++)
-        if (judged[r])
-            sum += weights->risks[r] * strongest[r];
+        sum += weights->risks[r] * (judged[r] ? strongest[r] : weights->usual[r]);
     return 1 / (1 + exp(-sum));
 }
 

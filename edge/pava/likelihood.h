@@ -33,7 +33,8 @@ typedef struct {
 
 typedef struct {
     vx_layer_weights layers[VX_N_LAYERS];
-    double bias, risks[VX_N_RISKS]; /* not negative */
+    double bias, risks[VX_N_RISKS]; /* risks: not negative */
+    double usual[VX_N_RISKS];       /* the median of living voices, which stands for a group that could not judge */
 } vx_pava_weights;
 
 extern const vx_pava_weights vx_pava_fitted;
@@ -44,7 +45,8 @@ bool vx_layer_counts(const vx_pava_weights *weights, vx_pava_layer layer);
 /* Natural logarithm, positive for a machine. measures [in] finite or NAN. */
 double vx_layer_llr(const vx_layer_weights *weights, const double measures[VX_PAVA_MEASURES]);
 /* The probability of a machine where living voices and machines are as likely beforehand, 0 to 1; never falls as a
- * layer's llr rises. Findings that are not VALID, and layers that have no say, add nothing. */
+ * layer's llr rises. A group none of whose layers is VALID and has a say counts as with most living voices: what the others
+ * accuse of is then neither more nor less. */
 double vx_pava_risk(const vx_pava_weights *weights, const vx_layer_finding findings[VX_N_LAYERS]);
 /* What the findings of the layers come to. Absence never helps: where a layer that has a say cannot judge, the others may
  * still accuse, but they cannot acquit: short of an accusation that no verdict opens with, the whole is INCONCLUSIVE then,

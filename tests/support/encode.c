@@ -91,7 +91,8 @@ int encode_supports(encode_format format, int rate, int channels)
     return 1;
 }
 
-int encode_audio(encode_format format, const float *samples, size_t n_frames, int rate, int channels, vx_buf *ret_file)
+int encode_audio_at(encode_format format, const float *samples, size_t n_frames, int rate, int channels,
+                    double compression, vx_buf *ret_file)
 {
     SF_VIRTUAL_IO io = {file_len, file_seek, file_read, file_write, file_tell};
     SF_INFO sf = {.samplerate = rate, .channels = channels, .format = formats[format].format};
@@ -101,6 +102,12 @@ int encode_audio(encode_format format, const float *samples, size_t n_frames, in
         return -1;
     /* Without this, 1.0 becomes the smallest integer instead of the largest. */
     sf_command(snd, SFC_SET_CLIPPING, NULL, SF_TRUE);
+    if (compression >= 0) {
+        int constant = SF_BITRATE_MODE_CONSTANT; /* of MP3: a level then means a rate whatever is encoded */
+        if (format == ENCODE_MP3)
+            sf_command(snd, SFC_SET_BITRATE_MODE, &constant, sizeof constant);
+        sf_command(snd, SFC_SET_COMPRESSION_LEVEL, &compression, sizeof compression);
+    }
     sf_count_t done = 0;
     /* In pieces: the Vorbis encoder keeps a whole write on the stack. */
     while (done < (sf_count_t)n_frames) {
@@ -111,6 +118,11 @@ int encode_audio(encode_format format, const float *samples, size_t n_frames, in
     }
     int failed = sf_close(snd);
     return !failed && done == (sf_count_t)n_frames ? 0 : -1;
+}
+
+int encode_audio(encode_format format, const float *samples, size_t n_frames, int rate, int channels, vx_buf *ret_file)
+{
+    return encode_audio_at(format, samples, n_frames, rate, channels, -1, ret_file);
 }
 
 float *encode_tone(size_t n_frames, int rate, int channels, double hz, double level)

@@ -33,6 +33,9 @@ int encode_supports(encode_format format, int rate, int channels);
  * ret_file [out] all-zero before; freed with vx_buf_done
  * Returns  0, or -1 when the codec refuses */
 int encode_audio(encode_format format, const float *samples, size_t n_frames, int rate, int channels, vx_buf *ret_file);
+/* The same, compressed from 0 (best) to 1 (smallest): Vorbis, Opus and MP3. Below 0: as the codec likes it. */
+int encode_audio_at(encode_format format, const float *samples, size_t n_frames, int rate, int channels,
+                    double compression, vx_buf *ret_file);
 
 /* A signal to encode: a tone of `hz` and amplitude `level` on every channel; [n_frames * channels], caller frees. */
 float *encode_tone(size_t n_frames, int rate, int channels, double hz, double level);

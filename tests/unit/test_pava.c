@@ -29,7 +29,7 @@ static void draw_weights(uint64_t *state, vx_pava_weights *w)
     memset(w, 0, sizeof *w);
     w->bias = uniform(state, -2, 2);
     for (int r = 0; r < VX_N_RISKS; r++)
-        w->risks[r] = stats_random(state) % 4 ? uniform(state, 0, 2) : 0;
+        w->risks[r] = stats_random(state) % 4 ? uniform(state, 0, 2) : 0, w->usual[r] = uniform(state, -3, 1);
     for (int l = 0; l < VX_N_LAYERS; l++)
         w->layers[l].reliability = stats_random(state) % 4 ? uniform(state, 0.1, 1) : 0;
 }
