@@ -261,10 +261,9 @@ vx_err vx_calibrate(const vx_runtime *runtime, const vx_embedding *strangers, co
         err = conclude(&t, runtime->manifest.score_calibrated ? &runtime->manifest.score_calibration : &none, &made,
                        info);
     if (err == VX_OK && made.n_same == 0)
-        err =
-            vx_errinfo_set(info, VX_ERR_NOT_ENROLLED,
-                           "no profile has two recordings of the model in use: voxlock enroll NAME FILE..., or voxlock "
-                           "migrate");
+        err = vx_errinfo_set(info, VX_ERR_NOT_ENROLLED,
+                             "no profile has two recordings of the model in use: voxlock enroll NAME, or voxlock "
+                             "migrate");
     free_profiles(profiles, n_profiles);
     free(t.list);
     if (err == VX_OK)

@@ -19,7 +19,7 @@
 vx_err vx_store_no_profiles(const char *folder, vx_errinfo *info)
 {
     return vx_errinfo_set_at(info, VX_ERR_NOT_FOUND, folder, -1, 0,
-                             "there are no profiles here yet; voxlock enroll NAME FILE... makes them");
+                             "there are no profiles here yet; voxlock enroll NAME makes them");
 }
 
 /* flock has no timeout of its own. */

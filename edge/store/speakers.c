@@ -88,7 +88,7 @@ static vx_err not_enrolled(vx_store *store, const char *name, vx_errinfo *info)
     }
     sqlite3_finalize(rows);
     if (!*list)
-        return vx_errinfo_set(info, VX_ERR_NOT_ENROLLED, "nobody is enrolled yet: voxlock enroll NAME FILE...");
+        return vx_errinfo_set(info, VX_ERR_NOT_ENROLLED, "nobody is enrolled yet: voxlock enroll NAME");
     return vx_errinfo_set(info, VX_ERR_NOT_ENROLLED, "nobody is enrolled as '%s' (enrolled: %s)", name, list);
 }
 
