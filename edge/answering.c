@@ -1,6 +1,7 @@
 /* answering.c - the agent's side of every question. */
 #include "edge/answering.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "edge/booth.h"
@@ -10,6 +11,22 @@
 #include "shared/base/json.h"
 
 static const double WAIT_S = 10;
+/* The wake loop looks up every 0.1 s, but opening a microphone that does not answer holds it for 3 s. */
+static const uint64_t TURN_NS = 5000000000u;
+
+const char *vx_wake_state_name(vx_wake_state state)
+{
+    static const char *const names[] = {"off", "waiting", "listening", "judging", "failed"};
+    return (unsigned)state < sizeof names / sizeof *names ? names[state] : "unknown";
+}
+
+void vx_answering_tell_wake(vx_answering *a, vx_wake_state state, const char *why)
+{
+    (void)pthread_mutex_lock(&a->lock);
+    a->wake.state = state;
+    (void)snprintf(a->wake.why, sizeof a->wake.why, "%s", why);
+    (void)pthread_mutex_unlock(&a->lock);
+}
 
 static void set_state(vx_answering *a, const char *state)
 {
@@ -55,16 +72,15 @@ static json_t *listen_for(vx_answering *a, const char *purpose, vx_asker *asker)
     vx_live_outcome out;
     vx_errinfo info = {0};
     char speaker[VX_NAME_CAP];
-    const vx_capture_options microphone = {0};
-    const bool screen = strcmp(purpose, "screen") == 0;
+    const vx_booth_wish wish = {.settings = a->settings, .desktop = strcmp(purpose, "screen") == 0};
     vx_err err = vx_booth_speaker(a->runtime.store, NULL, speaker, &info);
     if (err == VX_ERR_NOT_ENROLLED)
         return undecided(VX_NOT_ENROLLED, vx_errinfo_text(&info, err));
     if (err == VX_OK)
-        err = vx_booth_open(&microphone, screen, &booth, &info);
+        err = vx_booth_open(&wish, &booth, &info);
     if (err == VX_OK) {
         const vx_live_asker waiting = {asker, say, gone};
-        vx_live live = vx_booth_live(&booth, &a->runtime);
+        vx_live live = vx_booth_live(&booth, &a->runtime, true);
         live.wait_s = WAIT_S;
         live.memory = &a->memory;
         asker->say(asker, "Speak now.");
@@ -88,13 +104,14 @@ static json_t *listen_for(vx_answering *a, const char *purpose, vx_asker *asker)
 static json_t *unlock(void *arg, const char *purpose, vx_asker *asker)
 {
     vx_answering *a = arg;
-    if (pthread_mutex_trylock(&a->booth) != 0)
+    const uint64_t due_ns = vx_now_ns() + TURN_NS;
+    if (!vx_turn_take(&a->turn, due_ns < asker->deadline_ns ? due_ns : asker->deadline_ns))
         return undecided(VX_NOT_READY, "somebody else is being listened to: try again in a moment");
     set_state(a, "listening");
     vx_keeper_preload(a->runtime.keeper);
     json_t *answer = listen_for(a, purpose, asker);
     set_state(a, "idle");
-    (void)pthread_mutex_unlock(&a->booth);
+    vx_turn_give(&a->turn);
     return answer;
 }
 
@@ -117,43 +134,77 @@ static json_t *status(void *arg)
     vx_keeper_get_view(a->runtime.keeper, &model);
     (void)pthread_mutex_lock(&a->lock);
     const char *state = a->state;
+    const vx_wake_view wake = a->wake;
     (void)pthread_mutex_unlock(&a->lock);
-    return json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:I, s:b, s:o}}", "version", VX_VERSION, "state", state, "locked",
-                     locked_or_null(), "model", "state", vx_keeper_state_name(model.state), "strategy",
+    if (wake.state == VX_WAKE_LISTENING || wake.state == VX_WAKE_JUDGING)
+        state = vx_wake_state_name(wake.state);
+    return json_pack("{s:s, s:s, s:o, s:{s:s, s:o}, s:{s:s, s:s, s:I, s:b, s:o}}", "version", VX_VERSION, "state",
+                     state, "locked", locked_or_null(), "wake", "state", vx_wake_state_name(wake.state), "why",
+                     vx_json_shown(wake.why), "model", "state", vx_keeper_state_name(model.state), "strategy",
                      model.strategy ? model.strategy : "", "loads", (json_int_t)model.n_loads, "degraded",
                      model.degraded, "reason", vx_json_shown(model.reason));
 }
 
-/* What doctor finds, in the shape that clients of the older system know. */
+/* The wake loop as one more component. */
+static vx_finding look_at_wake(vx_answering *a)
+{
+    vx_finding finding = {0};
+    (void)pthread_mutex_lock(&a->lock);
+    const vx_wake_view wake = a->wake;
+    (void)pthread_mutex_unlock(&a->lock);
+    vx_found(&finding,
+             wake.state == VX_WAKE_OFF      ? VX_CHECK_SKIPPED
+             : wake.state == VX_WAKE_FAILED ? VX_CHECK_WARNING
+                                            : VX_CHECK_OK,
+             NULL, "%s%s%s", vx_wake_state_name(wake.state), *wake.why ? ": " : "", wake.why);
+    return finding;
+}
+
+/* The report under way, in the shape that clients of the older system know. */
+typedef struct {
+    json_t *components, *causes, *actions;
+    int n_run, n_fine;
+    vx_check_result worst;
+    bool ok; /* memory did not run out */
+} report;
+
+static void add(report *r, const char *name, const vx_finding *finding)
+{
+    const bool failed = finding->result == VX_CHECK_FAILED, bad = failed || finding->result == VX_CHECK_WARNING;
+    r->n_run += finding->result != VX_CHECK_SKIPPED;
+    r->n_fine += finding->result == VX_CHECK_OK;
+    r->worst = failed || (bad && r->worst == VX_CHECK_OK) ? finding->result : r->worst;
+    r->ok = r->ok && json_array_append_new(r->components, json_pack("{s:s, s:s, s:o}", "name", name, "status",
+                                                                    vx_check_result_name(finding->result), "detail",
+                                                                    vx_json_shown(finding->sentence))) == 0;
+    if (bad && r->ok)
+        r->ok = json_array_append_new(r->causes, vx_json_shown(finding->sentence)) == 0 &&
+                (!finding->advice || json_array_append_new(r->actions, json_string(finding->advice)) == 0);
+}
+
+/* What doctor finds, and how the wake loop is. */
 static json_t *diagnostics(void *arg)
 {
-    const vx_answering *a = arg;
+    vx_answering *a = arg;
     vx_patient patient;
-    int worst = VX_CHECK_OK, n_fine = 0, n_run = 0;
-    json_t *components = json_array(), *causes = json_array(), *actions = json_array();
-    bool ok = vx_patient_init(a->settings, a->environment, &patient, NULL) == VX_OK;
-    for (size_t i = 0; i < vx_n_checks && ok; i++) {
+    report r = {json_array(), json_array(), json_array(), .worst = VX_CHECK_OK};
+    const bool has_patient = vx_patient_init(a->settings, a->environment, &patient, NULL) == VX_OK;
+    r.ok = has_patient;
+    for (size_t i = 0; i < vx_n_checks && r.ok; i++) {
         const vx_finding finding = vx_doctor_look(&vx_checks[i], &patient, false);
-        const bool bad = finding.result == VX_CHECK_WARNING || finding.result == VX_CHECK_FAILED;
-        n_run += finding.result != VX_CHECK_SKIPPED;
-        n_fine += finding.result == VX_CHECK_OK;
-        worst = finding.result == VX_CHECK_FAILED || (bad && worst == VX_CHECK_OK) ? (int)finding.result : worst;
-        ok = json_array_append_new(components, json_pack("{s:s, s:s, s:o}", "name", vx_checks[i].name, "status",
-                                                         vx_check_result_name(finding.result), "detail",
-                                                         vx_json_shown(finding.sentence))) == 0;
-        if (bad && ok)
-            ok = json_array_append_new(causes, vx_json_shown(finding.sentence)) == 0 &&
-                 (!finding.advice || json_array_append_new(actions, json_string(finding.advice)) == 0);
+        add(&r, vx_checks[i].name, &finding);
     }
-    if (ok)
+    if (has_patient)
         vx_patient_done(&patient);
+    const vx_finding wake = look_at_wake(a);
+    add(&r, "wake", &wake);
     json_t *root = json_pack("{s:s, s:f, s:o, s:o, s:o}", "status",
-                             worst == VX_CHECK_OK        ? "healthy"
-                             : worst == VX_CHECK_WARNING ? "degraded"
-                                                         : "unhealthy",
-                             "confidence", n_run ? (double)n_fine / n_run : 0, "components", components, "root_causes",
-                             causes, "recommended_actions", actions);
-    if (!ok) {
+                             r.worst == VX_CHECK_OK        ? "healthy"
+                             : r.worst == VX_CHECK_WARNING ? "degraded"
+                                                           : "unhealthy",
+                             "confidence", r.n_run ? (double)r.n_fine / r.n_run : 0, "components", r.components,
+                             "root_causes", r.causes, "recommended_actions", r.actions);
+    if (!r.ok) {
         json_decref(root);
         root = NULL;
     }
@@ -164,7 +215,7 @@ static json_t *diagnostics(void *arg)
  * reads it, so it is read anew only when nothing runs: now, or when vx_answering_tend next looks. */
 static void reload_if_quiet(vx_answering *a)
 {
-    if (pthread_mutex_trylock(&a->booth) != 0)
+    if (!vx_turn_take(&a->turn, vx_now_ns() + TURN_NS))
         return;
     if (vx_pool_running(a->runtime.pool) + vx_pool_waiting(a->runtime.pool) == 0) {
         vx_runtime_reload(&a->runtime);
@@ -172,7 +223,7 @@ static void reload_if_quiet(vx_answering *a)
         a->reload_due = false;
         (void)pthread_mutex_unlock(&a->lock);
     }
-    (void)pthread_mutex_unlock(&a->booth);
+    vx_turn_give(&a->turn);
 }
 
 static void reload(void *arg)
@@ -189,11 +240,17 @@ vx_err vx_answering_open(const vx_options *settings, char *const *environment, v
 {
     vx_answering *a = ret_answering;
     *a = (vx_answering){.settings = settings, .environment = environment, .log = log, .state = "idle"};
+    (void)snprintf(a->wake.why, sizeof a->wake.why, "it was not started");
     vx_err err = vx_runtime_open(settings, environment, VX_RUNTIME_STORE | VX_RUNTIME_CREATE | VX_RUNTIME_MODEL,
                                  &a->runtime, info);
     if (err != VX_OK)
         return err;
-    if (pthread_mutex_init(&a->booth, NULL) != 0 || pthread_mutex_init(&a->lock, NULL) != 0) {
+    if (!vx_turn_init(&a->turn)) {
+        vx_runtime_close(&a->runtime);
+        return VX_ERR_NOMEM;
+    }
+    if (pthread_mutex_init(&a->lock, NULL) != 0) {
+        vx_turn_done(&a->turn);
         vx_runtime_close(&a->runtime);
         return VX_ERR_NOMEM;
     }
@@ -203,7 +260,7 @@ vx_err vx_answering_open(const vx_options *settings, char *const *environment, v
 void vx_answering_close(vx_answering *answering)
 {
     vx_runtime_close(&answering->runtime);
-    (void)pthread_mutex_destroy(&answering->booth);
+    vx_turn_done(&answering->turn);
     (void)pthread_mutex_destroy(&answering->lock);
 }
 

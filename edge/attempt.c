@@ -393,6 +393,13 @@ static bool is_strong(const vx_runtime *r, const vx_attempt_outcome *out)
     return out->verdict == VX_AUTHENTICATE && (out->challenge_passed || (measured && out->decision.p >= r->strong));
 }
 
+/* Measured, and rather a living voice than not: a throat and a room to learn from. */
+static bool is_alive(const vx_attempt_outcome *out)
+{
+    const vx_evidence *physics = &out->evidence[VX_SOURCE_PHYSICS];
+    return physics->status == VX_EVIDENCE_VALID && physics->confidence >= 0.5;
+}
+
 /* The utterance is remembered, whatever came of it. Habits, places and throat are learned from a strong acceptance alone: nobody may teach the lock his own hours. The prior moves only by what
  * was proved otherwise: its own verdicts would feed it. */
 static vx_err learn(gathering *g, const vx_attempt_outcome *out, double prior)
@@ -404,7 +411,7 @@ static vx_err learn(gathering *g, const vx_attempt_outcome *out, double prior)
     const bool strong = is_strong(g->runtime, out);
     vx_err err = VX_OK;
     if (out->examined)
-        err = vx_lessons_take(store, g->speaker, &g->pava, g->moment.when_ms, strong, NULL);
+        err = vx_lessons_take(store, g->speaker, &g->pava, g->moment.when_ms, strong && is_alive(out), NULL);
     if (err != VX_OK || !strong)
         return err;
     err = vx_learned_habits(store, g->speaker, &habits, NULL);
@@ -442,13 +449,22 @@ static void note_voice(gathering *g, vx_attempt_outcome *out)
 static void note_physics(gathering *g, vx_attempt_outcome *out)
 {
     (void)pthread_mutex_lock(&g->lock);
-    out->examined = g->done[VX_SOURCE_PHYSICS] && g->examined;
+    out->examined = out->evidence[VX_SOURCE_PHYSICS].status != VX_EVIDENCE_UNAVAILABLE && g->examined;
     if (out->examined) {
         out->pava = g->pava;
         out->pava.has_fingerprint = false;
         out->pava.fingerprint = (vx_fingerprint){0};
     }
     (void)pthread_mutex_unlock(&g->lock);
+}
+
+/* Digits prove that it is no recording. A machine that speaks on demand can say them as well: where physics speaks against
+ * a living voice so clearly that no verdict would open by itself (decide.c), they prove nothing. */
+static bool is_accused(const vx_attempt_outcome *out)
+{
+    static const double LEAST = 0.35;
+    const vx_evidence *physics = &out->evidence[VX_SOURCE_PHYSICS];
+    return physics->status == VX_EVIDENCE_VALID && !(physics->confidence >= LEAST);
 }
 
 /* Everything between the two records. VX_OK: decided; VX_ERR_CLOSED: `out` is a state of its own.
@@ -480,7 +496,8 @@ static vx_err judge(vx_runtime *r, const vx_attempt_request *request, gathering 
     vx_decide(out->evidence, &decide, &out->decision);
     out->verdict = out->decision.verdict;
     (void)snprintf(out->sentence, sizeof out->sentence, "%s", out->decision.sentence);
-    out->challenge_passed = request->answered && out->verdict == VX_CHALLENGE && out->voice_accepted;
+    out->challenge_passed =
+        request->answered && out->verdict == VX_CHALLENGE && out->voice_accepted && !is_accused(out);
     if (out->challenge_passed) {
         out->verdict = VX_AUTHENTICATE;
         (void)snprintf(out->sentence, sizeof out->sentence, "It is your voice, and it said the digits.");

@@ -1,5 +1,5 @@
-/* cmd_agent.c - voxlock agent: the process that answers, and its service.
- * run listens only when it is asked: by PAM, by a program with the API's token, by its user. It does not wake by itself.
+/* cmd_agent.c - voxlock agent: the process that answers and wakes by itself, and its service.
+ * run listens when it is asked (by PAM, by a program with the API's token, by its user), and while the screen is locked.
  */
 #include <limits.h>
 #include <signal.h>
@@ -15,6 +15,7 @@
 #include "edge/agent/socket.h"
 #include "edge/answering.h"
 #include "edge/cmd.h"
+#include "edge/wake.h"
 #include "shared/base/clock.h"
 #include "shared/base/file.h"
 #include "shared/base/json.h"
@@ -33,6 +34,7 @@ typedef struct {
     vx_agent_calls calls;
     vx_agent_socket *socket;
     vx_api *api;
+    vx_wake *wake;
 } agent;
 
 static vx_err open_log(const vx_cmd_call *call, agent *a, vx_errinfo *info)
@@ -74,12 +76,15 @@ static vx_err start(const vx_cmd_call *call, agent *a, vx_errinfo *info)
     if (err == VX_OK && port > 0)
         err = vx_api_create(a->data, &a->calls, &(vx_api_options){.port = port}, &a->api, &bound, info);
     if (err == VX_OK)
+        err = vx_wake_create(&a->answering, a->folder, &a->wake, info);
+    if (err == VX_OK)
         VX_LOG(a->log, VX_LOG_INFO, "listening", vx_f_str("socket", a->folder), vx_f_int("port", bound));
     return err;
 }
 
 static void stop(agent *a)
 {
+    vx_wake_destroy(a->wake); /* first: who was asked last is not kept from the microphone */
     vx_api_destroy(a->api);
     vx_agent_socket_destroy(a->socket);
     if (a->answers)
@@ -223,8 +228,9 @@ static int run(const vx_cmd_call *call)
 const vx_cmd vx_cmd_agent = {
     .name = "agent",
     .usage = "run | install | remove | status [--json]",
-    .help = "Run the process that PAM and other programs ask to listen and unlock, or manage it as a service of your "
-            "session.",
+    .help =
+        "Run the process that waits for a command phrase while the screen is locked, and that PAM and other programs "
+        "ask to listen and unlock; or manage it as a service of your session.",
     .flags = {{"--json", "one JSON object", NULL}},
     .actions = "run|install|remove|status",
     .min_operands = 1,

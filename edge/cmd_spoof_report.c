@@ -2,8 +2,8 @@
  * truth.
  *
  * Every kind of attack is held against all living recordings there are, nuisances included: a detector that takes every
- * room for a loudspeaker shows it here. A recording that could not be judged is not left out: the lock would ask for
- * digits, so it counts as neither accepted nor refused, in a column of its own.
+ * room for a loudspeaker shows it here. Rates are of the recordings that were analysed; how many of each kind came to a
+ * judgement is said beside them: of the others the lock knows nothing, and asks for digits.
  */
 #include <limits.h>
 #include <math.h>
@@ -164,6 +164,14 @@ static json_t *report_json(report *r)
                      whole_and_layers(r, NULL, false), "held_out", whole_and_layers(r, NULL, true));
 }
 
+static const row *row_named(const report *r, const char *kind)
+{
+    for (size_t i = 0; kind && i < r->n_rows; i++)
+        if (strcmp(r->rows[i].kind, kind) == 0)
+            return &r->rows[i];
+    return NULL;
+}
+
 static void show_rates(report *r, const char *label, const char *kind, bool held_out)
 {
     vx_attack_rates whole;
@@ -171,10 +179,11 @@ static void show_rates(report *r, const char *label, const char *kind, bool held
         printf("%-26s    -\n", label);
         return;
     }
-    printf("%-26s %5zu  %5.1f (%4.1f-%5.1f)  %5.1f (%4.1f-%5.1f)  %5.1f (%4.1f-%5.1f) |", label, whole.n_attacks,
-           100 * whole.eer.value, 100 * whole.eer.low, 100 * whole.eer.high, 100 * whole.apcer_1.value,
-           100 * whole.apcer_1.low, 100 * whole.apcer_1.high, 100 * whole.apcer_5.value, 100 * whole.apcer_5.low,
-           100 * whole.apcer_5.high);
+    const row *of = row_named(r, kind);
+    printf("%-26s %5zu %6.1f  %5.1f (%4.1f-%5.1f)  %5.1f (%4.1f-%5.1f)  %5.1f (%4.1f-%5.1f) |", label, whole.n_attacks,
+           of && of->n > 0 ? 100 * (double)of->n_judged / (double)of->n : 0, 100 * whole.eer.value, 100 * whole.eer.low,
+           100 * whole.eer.high, 100 * whole.apcer_1.value, 100 * whole.apcer_1.low, 100 * whole.apcer_1.high,
+           100 * whole.apcer_5.value, 100 * whole.apcer_5.low, 100 * whole.apcer_5.high);
     for (int l = 0; l < VX_N_LAYERS; l++) {
         vx_attack_rates one;
         if (rates(r, kind, held_out, l, &one))
@@ -193,7 +202,8 @@ static void show(report *r)
             printf("%-36s %10zu  %5.1f %%\n", r->rows[i].kind, r->rows[i].n,
                    100 * (double)r->rows[i].n_judged / (double)r->rows[i].n);
     printf("\n%% with 95 %% intervals (bootstrap over speakers); * held out; last: EER of each layer alone\n");
-    printf("%-26s %5s  %-19s  %-19s  %-19s |", "attack", "n", "EER", "APCER at BPCER 1", "APCER at BPCER 5");
+    printf("%-26s %5s %6s  %-19s  %-19s  %-19s |", "attack", "n", "judged", "EER", "APCER at BPCER 1",
+           "APCER at BPCER 5");
     for (int l = 0; l < VX_N_LAYERS; l++)
         printf(" %6.6s", vx_pava_layer_name((vx_pava_layer)l));
     printf("\n");

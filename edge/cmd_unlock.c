@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "edge/agent/place.h"
 #include "edge/booth.h"
 #include "edge/cmd.h"
+#include "edge/turn.h"
 
 enum { FLAG_JSON = 1 << 0, SOURCE = 1, DEVICE = 2, RECORDING = 3, FLAG_DRY = 1 << 4 };
 static const double WAIT_S = 10;
@@ -50,20 +52,35 @@ static void say_what_lacks(const vx_booth *booth, bool wants_desktop)
         dprintf(STDERR_FILENO, "voxlock: no screen can be opened: %s\n", booth->no_desktop);
 }
 
+/* An agent that waits for a phrase closes its microphone for as long. */
+static vx_err hold_sign(const vx_cmd_call *call, const vx_runtime *runtime, int *ret_fd, vx_errinfo *info)
+{
+    char folder[1024];
+    if (vx_agent_folder(call->environment, runtime->data_folder, folder, sizeof folder, NULL) != VX_OK)
+        return VX_OK;
+    return vx_sign_hold(folder, ret_fd, info);
+}
+
 static vx_err unlock(const vx_cmd_call *call, vx_runtime *runtime, vx_live_outcome *ret_outcome, vx_errinfo *info)
 {
     vx_booth booth = {0};
+    int sign = -1;
     char speaker[VX_NAME_CAP];
     const char *recording = call->values[RECORDING];
     const bool wants_desktop = !(call->flags & FLAG_DRY) && !recording;
-    const vx_capture_options microphone = {
-        .source = recording ? "file" : call->values[SOURCE], .device = call->values[DEVICE], .path = recording};
+    const vx_booth_wish wish = {.settings = call->options,
+                                .microphone = {.source = recording ? "file" : call->values[SOURCE],
+                                               .device = call->values[DEVICE],
+                                               .path = recording},
+                                .desktop = wants_desktop};
     vx_err err = vx_booth_speaker(runtime->store, call->n_operands == 1 ? call->operands[0] : NULL, speaker, info);
+    if (err == VX_OK && !recording)
+        err = hold_sign(call, runtime, &sign, info);
     if (err == VX_OK)
-        err = vx_booth_open(&microphone, wants_desktop, &booth, info);
+        err = vx_booth_open(&wish, &booth, info);
     if (err == VX_OK) {
         const vx_live_asker asker = {NULL, say, gone};
-        vx_live live = vx_booth_live(&booth, runtime);
+        vx_live live = vx_booth_live(&booth, runtime, true);
         live.wait_s = WAIT_S;
         live.from_file = recording != NULL;
         say_what_lacks(&booth, wants_desktop);
@@ -72,6 +89,8 @@ static vx_err unlock(const vx_cmd_call *call, vx_runtime *runtime, vx_live_outco
         err = vx_live_run(&live, "unlock", speaker, &asker, ret_outcome, info);
     }
     vx_booth_close(&booth);
+    if (sign >= 0)
+        (void)close(sign);
     return err;
 }
 

@@ -243,6 +243,23 @@ static vx_err check_enough(const enrolment *e, bool is_new, vx_errinfo *info)
                           e->n);
 }
 
+/* Throat, rooms, fingerprints; the profile is there already. */
+static vx_err learn(const enrolment *e, int64_t speaker, vx_errinfo *info)
+{
+    vx_err err = VX_OK;
+    vx_errinfo cause = {0};
+    for (size_t i = 0; i < e->n && err == VX_OK; i++)
+        if (e->work[i].usable)
+            err =
+                vx_lessons_enrol(e->runtime->store, speaker, e->clips[i].samples, e->clips[i].n, vx_wall_ms(), &cause);
+    if (err == VX_OK)
+        return VX_OK;
+    return vx_errinfo_set(info, err,
+                          "the profile is enrolled, but what PAVA learns of it could not be written; run voxlock "
+                          "migrate: %.120s",
+                          vx_errinfo_text(&cause, err));
+}
+
 static vx_err store_clips(enrolment *e, int *ret_kept, vx_errinfo *info)
 {
     vx_enrolled enrolled;
@@ -265,11 +282,10 @@ static vx_err store_clips(enrolment *e, int *ret_kept, vx_errinfo *info)
     free(samples);
     for (size_t i = 0; i < e->n && err == VX_OK; i++)
         e->results[i].taken = e->work[i].usable;
-    if (err == VX_OK)
-        err = vx_lessons_from_profile(e->runtime->store, enrolled.speaker, info);
-    if (err == VX_OK)
-        *ret_kept = enrolled.n_kept;
-    return err;
+    if (err != VX_OK)
+        return err;
+    *ret_kept = enrolled.n_kept;
+    return learn(e, enrolled.speaker, info);
 }
 
 static vx_err enrol(enrolment *e, int *ret_kept, vx_errinfo *info)

@@ -88,36 +88,43 @@ vx_err vx_lessons_take(vx_store *store, int64_t speaker, const vx_pava_report *r
     return vx_learned_save_baseline(store, speaker, &baseline, info);
 }
 
-static bool is_empty(const vx_pava_baseline *b)
+vx_err vx_lessons_enrol(vx_store *store, int64_t speaker, const float *samples, size_t n, int64_t when_ms,
+                        vx_errinfo *info)
 {
-    return b->n_tract == 0 && b->n_pitch == 0 && b->n_rooms == 0;
+    static const vx_pava_known nothing;
+    vx_pava_report report;
+    vx_evidence evidence;
+    vx_pava_judge(samples, n, &nothing, 0, &report, &evidence);
+    const vx_err err = evidence.status == VX_EVIDENCE_UNAVAILABLE
+                           ? VX_ERR_NOMEM
+                           : vx_lessons_take(store, speaker, &report, when_ms, true, info);
+    vx_pava_report_done(&report);
+    return err;
 }
 
-/* One kept recording. before [in] what was known; baseline [in,out] what is known by now */
-static vx_err learn_sample(vx_store *store, int64_t speaker, const vx_sample *sample, const vx_lessons *before,
-                           vx_pava_baseline *baseline, vx_errinfo *info)
+static bool is_empty(const vx_lessons *lessons)
+{
+    const vx_pava_baseline *b = &lessons->baseline;
+    return lessons->n_heard == 0 && b->n_tract == 0 && b->n_pitch == 0 && b->n_rooms == 0;
+}
+
+static vx_err learn_sample(vx_store *store, int64_t speaker, const vx_sample *sample, vx_errinfo *info)
 {
     static const vx_pava_known nothing;
     float *pcm = NULL;
-    size_t n = 0, which = 0;
+    size_t n = 0;
     vx_pava_report report;
     vx_evidence evidence;
-    vx_fingerprint_match match = {0};
     vx_err err = vx_store_sample_audio(store, sample->id, &pcm, &n, info);
     if (err != VX_OK)
         return err;
     vx_pava_judge(pcm, n, &nothing, 0, &report, &evidence);
     vx_wipe(pcm, n * sizeof *pcm);
     free(pcm);
-    if (evidence.status == VX_EVIDENCE_UNAVAILABLE)
-        err = VX_ERR_NOMEM;
-    if (err == VX_OK && report.has_fingerprint)
-        vx_fingerprint_find(&report.fingerprint, before->heard, before->n_heard, &match, &which);
-    const bool is_new = match.evidence < VX_FINGERPRINT_SAME;
-    if (err == VX_OK && report.has_fingerprint && is_new)
-        err = remember(store, speaker, &report.fingerprint, sample->taken_ms, info);
-    if (is_new || is_empty(&before->baseline))
-        vx_pava_baseline_learn(baseline, &report);
+    report.has_room = false;
+    err = evidence.status == VX_EVIDENCE_UNAVAILABLE
+              ? VX_ERR_NOMEM
+              : vx_lessons_take(store, speaker, &report, sample->taken_ms, true, info);
     vx_pava_report_done(&report);
     return err;
 }
@@ -125,18 +132,19 @@ static vx_err learn_sample(vx_store *store, int64_t speaker, const vx_sample *sa
 vx_err vx_lessons_from_profile(vx_store *store, int64_t speaker, vx_errinfo *info)
 {
     vx_lessons before;
-    vx_pava_baseline baseline;
     vx_sample *samples = NULL;
     size_t n = 0;
     vx_err err = vx_lessons_load(store, speaker, &before, info);
     if (err != VX_OK)
         return err;
-    baseline = before.baseline;
+    const bool known = !is_empty(&before);
+    vx_lessons_done(&before);
+    if (known)
+        return VX_OK;
     err = vx_store_samples(store, speaker, NULL, &samples, &n, info);
     for (size_t i = 0; i < n && err == VX_OK; i++)
         if (samples[i].has_audio)
-            err = learn_sample(store, speaker, &samples[i], &before, &baseline, info);
+            err = learn_sample(store, speaker, &samples[i], info);
     free(samples);
-    vx_lessons_done(&before);
-    return err == VX_OK ? vx_learned_save_baseline(store, speaker, &baseline, info) : err;
+    return err;
 }

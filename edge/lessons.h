@@ -29,9 +29,13 @@ vx_pava_known vx_lessons_known(const vx_lessons *lessons);
 VX_MUST_CHECK vx_err vx_lessons_take(vx_store *store, int64_t speaker, const vx_pava_report *report, int64_t when_ms,
                                      bool strong, vx_errinfo *info);
 
-/* Learns from the recordings that are kept of a speaker and were not heard yet; from all of them where nothing of throat and
- * rooms is known: after an enrolment, and for profiles that were made before there was anything to learn. Doing it again
- * changes nothing. */
+/* The same of a recording to be enrolled: judged, remembered, learned from.
+ * samples [in] n, the whole recording with its room before and after the words */
+VX_MUST_CHECK vx_err vx_lessons_enrol(vx_store *store, int64_t speaker, const float *samples, size_t n, int64_t when_ms,
+                                      vx_errinfo *info);
+
+/* Learns from the recordings that are kept of a speaker, for profiles that were made before there was anything to learn;
+ * where something is known nothing is done. What is kept is the voice without its room, so no room is learned. */
 VX_MUST_CHECK vx_err vx_lessons_from_profile(vx_store *store, int64_t speaker, vx_errinfo *info);
 
 #endif

@@ -1,10 +1,11 @@
-/* live.c - microphone to open screen. vx_live_run, at the end, reads as the path. */
+/* live.c - microphone to open screen. vx_live_run and vx_live_follow, at the end, read as the path. */
 #include "edge/live.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "edge/challenge/speak.h"
 #include "edge/enrol.h"
 #include "edge/store/attempts.h"
 #include "edge/store/audit.h"
@@ -16,6 +17,13 @@
 
 /* An answer must be long enough for five digits said slowly, and too short for much else. */
 static const double ANSWER_WAIT_S = 8, ANSWER_MOST_S = 7, UTTERANCE_MOST_S = 15, ROOM_BEFORE_S = 0.5;
+/* In every pause the end of what was said is searched for a phrase, which takes 3 to 5 % of its length on one core: as much
+ * as slow people need for the longest. */
+static const double PHRASE_AROUND_S = 1.5, PHRASE_LETTER_S = 0.1;
+/* A row of digits is good for so long, whether or not it has to be listened to first. */
+static const uint64_t SHOWN_NS = 20000000000u, SPOKEN_NS = 35000000000u;
+/* Our own voice is still on its way from the loudspeaker when the synthesiser has ended. */
+enum { ECHO_MS = 300 };
 
 typedef struct {
     const vx_live *live;
@@ -23,11 +31,10 @@ typedef struct {
     const vx_live_asker *asker;
 } run_state;
 
-static void say(const run_state *r, const char *sentence)
-{
-    if (r->asker && r->asker->say)
-        r->asker->say(r->asker->arg, sentence);
-}
+typedef struct {
+    run_state run;
+    vx_live_command command;
+} hearing;
 
 static bool somebody_waits(void *arg, const vx_vad_frame *frame)
 {
@@ -36,15 +43,66 @@ static bool somebody_waits(void *arg, const vx_vad_frame *frame)
     return !(r->asker && r->asker->gone && r->asker->gone(r->asker->arg));
 }
 
-static vx_err hear(run_state *r, double wait_s, double most_s, vx_heard *ret_heard, vx_errinfo *info)
+static size_t longest_phrase(const vx_phrase_list *phrases)
 {
-    const vx_listen_options options = {
-        .wait_s = wait_s, .most_s = most_s, .before_s = ROOM_BEFORE_S, .meter = somebody_waits, .meter_arg = r};
-    vx_vad_reset(r->live->vad);
-    return vx_hear(r->live->capture, r->live->vad, &options, ret_heard, info);
+    size_t longest = 0;
+    for (size_t i = 0; i < phrases->n; i++) {
+        const size_t n = strlen(phrases->texts[i]);
+        longest = n > longest ? n : longest;
+    }
+    return (size_t)((PHRASE_AROUND_S + PHRASE_LETTER_S * (double)longest) * VX_AUDIO_RATE);
 }
 
-static vx_err judge(run_state *r, const vx_heard *heard, bool answered, vx_live_outcome *out, vx_errinfo *info)
+/* In a pause: with a phrase said, there is nothing more to wait for. */
+static bool all_is_said(void *arg, const float *samples, size_t n)
+{
+    hearing *h = arg;
+    const vx_live *l = h->run.live;
+    const size_t most = longest_phrase(l->phrases), from = n > most ? n - most : 0;
+    double score;
+    h->command.phrase = -1;
+    h->command.phrase_err =
+        vx_phrase_list_spot(l->phrase, l->phrases, samples + from, n - from, &h->command.phrase, &score, NULL);
+    return h->command.phrase >= 0;
+}
+
+void vx_live_command_done(vx_live_command *command)
+{
+    vx_heard_done(&command->heard);
+}
+
+vx_err vx_live_hear(const vx_live *live, const vx_live_asker *asker, vx_live_command *ret_command, vx_errinfo *info)
+{
+    hearing h = {.run = {.live = live, .asker = asker}, .command = {.phrase = -1}};
+    const bool asks = live->phrase && live->phrases && live->phrases->n > 0;
+    const vx_listen_options options = {.wait_s = live->wait_s,
+                                       .most_s = UTTERANCE_MOST_S,
+                                       .before_s = ROOM_BEFORE_S,
+                                       .meter = somebody_waits,
+                                       .meter_arg = &h.run,
+                                       .pause = asks ? all_is_said : NULL,
+                                       .pause_arg = &h};
+    const vx_err err = vx_hear(live->capture, live->vad, &options, &h.command.heard, info);
+    h.command.known_ns = vx_now_ns();
+    if (err == VX_OK)
+        *ret_command = h.command;
+    return err;
+}
+
+static vx_err hear_answer(run_state *r, vx_heard *ret_heard, uint64_t *ret_known_ns, vx_errinfo *info)
+{
+    const vx_listen_options options = {.wait_s = ANSWER_WAIT_S,
+                                       .most_s = ANSWER_MOST_S,
+                                       .before_s = ROOM_BEFORE_S,
+                                       .meter = somebody_waits,
+                                       .meter_arg = r};
+    const vx_err err = vx_hear(r->live->capture, r->live->answer_vad, &options, ret_heard, info);
+    *ret_known_ns = vx_now_ns();
+    return err;
+}
+
+static vx_err judge(run_state *r, const vx_heard *heard, uint64_t known_ns, bool answered, vx_live_outcome *out,
+                    vx_errinfo *info)
 {
     vx_capture_state microphone;
     vx_capture_get_state(r->live->capture, &microphone);
@@ -56,11 +114,14 @@ static vx_err judge(run_state *r, const vx_heard *heard, bool answered, vx_live_
         .n = answered ? heard->end - heard->begin : heard->n,
         .clipped_share = -1,
         .microphone = microphone.device,
+        .own_speaker = microphone.has_playback && microphone.playback,
         .live = !r->live->from_file,
         .answered = answered};
     vx_err err = vx_attempt_run(r->live->runtime, &request, &out->attempt, info);
-    if (err == VX_OK)
-        out->speech_to_verdict_ms = vx_ms_since(heard->ended_ns);
+    if (err == VX_OK) {
+        vx_live_times *times = answered ? &out->answer : &out->command;
+        *times = (vx_live_times){.speech = vx_ms_since(heard->ended_ns), .end = vx_ms_since(known_ns)};
+    }
     return err;
 }
 
@@ -112,15 +173,59 @@ static vx_err reject_answer(const run_state *r, vx_live_outcome *out, vx_errinfo
     return err;
 }
 
-/* What was said before the digits were shown answers nothing. */
-static void forget_the_past(vx_capture *capture)
+static void forget_until(vx_capture *capture, uint64_t due_ns)
 {
     float samples[VX_AUDIO_RATE / 10];
     size_t n = 0;
     vx_err err = VX_OK;
-    for (int i = 0; i < 200 && err == VX_OK; i++) /* 20 s: more than any source keeps */
-        err = vx_capture_read(capture, samples, sizeof samples / sizeof *samples, 0, &n, NULL);
+    /* 20 s: more than any source keeps. */
+    for (int i = 0; i < 200 && (err == VX_OK || (err == VX_ERR_DEADLINE && vx_now_ns() < due_ns)); i++)
+        err = vx_capture_read(capture, samples, sizeof samples / sizeof *samples, due_ns, &n, NULL);
     vx_wipe(samples, sizeof samples);
+}
+
+/* While we speak ourselves. */
+static bool hears_nothing(void *arg)
+{
+    const run_state *r = arg;
+    forget_until(r->live->capture, 0);
+    return somebody_waits(arg, NULL);
+}
+
+vx_err vx_live_say(const vx_live *live, const char *sentence, const vx_live_asker *asker, vx_errinfo *info)
+{
+    run_state r = {.live = live, .asker = asker};
+    const vx_err err = vx_speak(sentence, hears_nothing, &r, info);
+    forget_until(live->capture, vx_now_ns() + ECHO_MS * UINT64_C(1000000));
+    return err;
+}
+
+/* Asks for the digits. What was heard up to the end of the question answers nothing.
+ * Errors: NOT_FOUND, DEADLINE (nobody was told), CLOSED, NOMEM */
+static vx_err ask(run_state *r, const vx_challenge *asked, vx_errinfo *info)
+{
+    char digits[VX_CHALLENGE_TEXT], words[VX_CHALLENGE_TEXT], sentence[2 * VX_CHALLENGE_TEXT];
+    const vx_live *l = r->live;
+    const bool shown = r->asker && r->asker->say;
+    vx_err err = VX_OK;
+    vx_challenge_text(asked, digits, words);
+    (void)snprintf(sentence, sizeof sentence, "Please say: %s", digits);
+    if (shown)
+        r->asker->say(r->asker->arg, sentence);
+    if (l->aloud) {
+        /* Digit by digit: without commas synthesisers read a number. */
+        size_t at = (size_t)snprintf(sentence, sizeof sentence, "Please say: ");
+        for (const char *w = words; *w; w++)
+            at += (size_t)snprintf(sentence + at, sizeof sentence - at, *w == ' ' ? ", " : "%c", *w);
+        err = vx_live_say(l, sentence, r->asker, info);
+    } else if (!l->from_file) {
+        forget_until(l->capture, 0);
+    }
+    vx_wipe(digits, sizeof digits);
+    vx_wipe(words, sizeof words);
+    vx_wipe(sentence, sizeof sentence);
+    /* Who can read need not be told. */
+    return shown && (err == VX_ERR_NOT_FOUND || err == VX_ERR_DEADLINE) ? VX_OK : err;
 }
 
 /* One answer: heard, recognised, and where the digits are right judged. The same recording must hold the voice.
@@ -130,9 +235,8 @@ static vx_err take_answer(run_state *r, vx_challenge *asked, vx_challenge_result
 {
     vx_heard heard = {0};
     char said[VX_DIGITS_CAP] = "";
-    if (!r->live->from_file)
-        forget_the_past(r->live->capture);
-    vx_err err = hear(r, ANSWER_WAIT_S, ANSWER_MOST_S, &heard, info);
+    uint64_t known_ns = 0;
+    vx_err err = hear_answer(r, &heard, &known_ns, info);
     if (err == VX_OK)
         err = vx_phrase_digits(r->live->phrase, VX_CHALLENGE_DIGITS, heard.samples + heard.begin,
                                heard.end - heard.begin, said, info);
@@ -142,7 +246,7 @@ static vx_err take_answer(run_state *r, vx_challenge *asked, vx_challenge_result
     }
     vx_wipe(said, sizeof said);
     if (err == VX_OK && out->digits_right)
-        err = judge(r, &heard, true, out, info);
+        err = judge(r, &heard, known_ns, true, out, info);
     if (err == VX_OK && out->attempt.challenge_passed)
         *ret_heard = heard;
     else
@@ -150,23 +254,40 @@ static vx_err take_answer(run_state *r, vx_challenge *asked, vx_challenge_result
     return err;
 }
 
+/* A challenge that nobody asks is an end: the sentence must not promise digits. */
+static void explain_end(vx_live_outcome *out, bool can_ask)
+{
+    (void)snprintf(out->attempt.sentence, sizeof out->attempt.sentence, "%s",
+                   can_ask ? "More proof is needed than the voice gives: try again, or type your password."
+                           : "More proof is needed, and this computer cannot ask for digits: type your password.");
+}
+
 /* Digits, asked for and heard. Returns VX_OK also when they were wrong: out says how it ended.
  * ret_heard [out] the answer that passed, or nothing */
 static vx_err challenge(run_state *r, vx_live_outcome *out, vx_heard *ret_heard, vx_errinfo *info)
 {
     vx_challenge *asked = NULL;
-    char digits[VX_CHALLENGE_TEXT], words[VX_CHALLENGE_TEXT], sentence[2 * VX_CHALLENGE_TEXT];
-    vx_err err = vx_challenge_create(0, vx_clock_monotonic(), &asked);
+    vx_challenge_result result = VX_CHALLENGE_WRONG;
+    vx_errinfo why = {0};
+    vx_err err = vx_challenge_create(r->live->aloud ? SPOKEN_NS : SHOWN_NS, vx_clock_monotonic(), &asked);
     if (err != VX_OK)
         return err;
-    vx_challenge_text(asked, digits, words);
-    (void)snprintf(sentence, sizeof sentence, "Please say: %s", digits);
-    out->challenged = true;
-    for (vx_challenge_result result = VX_CHALLENGE_WRONG; result == VX_CHALLENGE_WRONG && err == VX_OK;) {
-        say(r, sentence);
-        err = take_answer(r, asked, &result, out, ret_heard, info);
+    while (result == VX_CHALLENGE_WRONG && err == VX_OK) {
+        err = ask(r, asked, &why);
+        /* To walk off while they are being told is an answer, too. */
+        out->challenged = out->challenged || err == VX_OK || err == VX_ERR_CLOSED;
+        if (err == VX_OK)
+            err = take_answer(r, asked, &result, out, ret_heard, &why);
     }
     vx_challenge_destroy(asked);
+    if (!out->challenged && (err == VX_ERR_NOT_FOUND || err == VX_ERR_DEADLINE)) {
+        explain_end(out, false); /* digits that nobody was told are no challenge */
+        return VX_OK;
+    }
+    if (err != VX_OK)
+        (void)vx_errinfo_set(info, err, "%s", vx_errinfo_text(&why, err));
+    if (!out->challenged)
+        return err;
     /* REJECT and ESCALATE of the answer are on record already. */
     if (out->attempt.verdict != VX_CHALLENGE)
         return err;
@@ -188,28 +309,18 @@ static void open_screen(run_state *r, vx_live_outcome *out)
     out->unlock_err = vx_audit_add(l->runtime->store, "unlock", r->speaker, detail, NULL);
 }
 
-/* A challenge that nobody asks is an end: the sentence must not promise digits. */
-static void explain_end(vx_live_outcome *out, bool can_ask)
-{
-    (void)snprintf(out->attempt.sentence, sizeof out->attempt.sentence, "%s",
-                   can_ask ? "More proof is needed than the voice gives: try again, or type your password."
-                           : "More proof is needed, and this computer cannot ask for digits: type your password.");
-}
-
-vx_err vx_live_run(const vx_live *live, const char *command, const char *speaker, const vx_live_asker *asker,
-                   vx_live_outcome *ret_outcome, vx_errinfo *info)
+vx_err vx_live_follow(const vx_live *live, const vx_live_command *heard, const char *command, const char *speaker,
+                      const vx_live_asker *asker, vx_live_outcome *ret_outcome, vx_errinfo *info)
 {
     run_state r = {live, command, speaker, asker};
     vx_live_outcome out = {0};
-    vx_heard heard = {0}, answer = {0};
-    vx_err err = hear(&r, live->wait_s, UTTERANCE_MOST_S, &heard, info);
-    if (err == VX_OK)
-        err = judge(&r, &heard, false, &out, info);
-    vx_heard_done(&heard);
-    if (err == VX_OK && out.attempt.verdict == VX_CHALLENGE && out.attempt.voice_accepted && live->phrase)
+    vx_heard answer = {0};
+    const bool can_ask = live->phrase && (live->aloud || (asker && asker->say) || live->from_file);
+    vx_err err = judge(&r, &heard->heard, heard->known_ns, false, &out, info);
+    if (err == VX_OK && out.attempt.verdict == VX_CHALLENGE && out.attempt.voice_accepted && can_ask)
         err = challenge(&r, &out, &answer, info);
     else if (err == VX_OK && out.attempt.verdict == VX_CHALLENGE)
-        explain_end(&out, live->phrase != NULL);
+        explain_end(&out, can_ask);
     /* Whoever went away is let in no more: somebody else may stand there now. */
     if (err == VX_OK && !somebody_waits(&r, NULL))
         err = vx_errinfo_set(info, VX_ERR_CLOSED, "nobody waited for the verdict any more");
@@ -223,6 +334,22 @@ vx_err vx_live_run(const vx_live *live, const char *command, const char *speaker
     return err;
 }
 
+vx_err vx_live_run(const vx_live *live, const char *command, const char *speaker, const vx_live_asker *asker,
+                   vx_live_outcome *ret_outcome, vx_errinfo *info)
+{
+    vx_live_command heard = {0};
+    vx_err err = vx_live_hear(live, asker, &heard, info);
+    if (err == VX_OK)
+        err = vx_live_follow(live, &heard, command, speaker, asker, ret_outcome, info);
+    vx_live_command_done(&heard);
+    return err;
+}
+
+static json_t *times_json(const vx_live_times *times)
+{
+    return json_pack("{s:f, s:f}", "speech", times->speech, "end", times->end);
+}
+
 json_t *vx_live_json(const vx_live_outcome *out)
 {
     json_t *root = vx_attempt_json(&out->attempt);
@@ -230,8 +357,9 @@ json_t *vx_live_json(const vx_live_outcome *out)
                          ? json_pack("{s:s, s:o, s:f}", "result", vx_unlock_result_name(out->unlock.result), "sentence",
                                      vx_json_shown(out->unlock.sentence), "elapsed_ms", out->unlock.elapsed_ms)
                          : json_null();
-    json_t *more = json_pack("{s:b, s:b, s:f, s:o}", "challenged", out->challenged, "digits_right", out->digits_right,
-                             "speech_to_verdict_ms", out->speech_to_verdict_ms, "unlock", unlock);
+    json_t *more = json_pack("{s:b, s:b, s:o, s:o, s:o}", "challenged", out->challenged, "digits_right",
+                             out->digits_right, "command_ms", times_json(&out->command), "answer_ms",
+                             out->answer.speech > 0 ? times_json(&out->answer) : json_null(), "unlock", unlock);
     if (!root || !more || json_object_update(root, more) != 0) {
         json_decref(root);
         root = NULL;

@@ -48,7 +48,7 @@ FOLDS = 5
 class Table:
     def __init__(self, path):
         with open(path, encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file, delimiter="\t") if row["held_out"] == "0" or row["group"] == "repeat"]
+            rows = [row for row in csv.DictReader(file, delimiter="\t") if row["held_out"] == "0"]
         if not rows:
             sys.exit(f"fit_pava.py: {path} lists no recording that may be fitted to")
         self.n = len(rows)

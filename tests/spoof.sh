@@ -15,6 +15,11 @@ speech=$1 noise=$2 out=${3:-build/spoof} bin=${VX_BUILD:-build/release}
 mkdir -p "$out"
 if [ ! -f "$out/dev/manifest.tsv" ]; then
     "$bin/bench/spoof_lab" "$speech" "$noise" "$out/dev" --split dev --per-speaker 10 --seed 1 --jobs "$(nproc)"
+    # Recordings joined from one set of short clips hold each other's sound: a fingerprint is right to find it, and they
+    # are no past utterances of anybody.
+    mv "$out/dev/manifest.tsv" "$out/dev/all.tsv"
+    awk -F '\t' 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "source") s = i }
+        NR == 1 || $s !~ /^(arabic_sc|dspspeech20)$/' "$out/dev/all.tsv" >"$out/dev/manifest.tsv"
 fi
 "$bin/voxlock" spoof-report "$out/dev" --plots "$out" | tee "$out/report.txt"
 echo

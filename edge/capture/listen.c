@@ -18,6 +18,10 @@
 #define STALL_S     1.0
 /* Sound comes later than it is heard; only when none comes at all does the clock end the waiting. */
 #define GRACE_S     0.5
+/* Of the room behind a command that a pause ended, so much is taken along where it has been heard meanwhile. */
+#define ROOM_S      0.2
+/* So often whoever listens is asked whether to go on, where no sound comes to ask with. */
+#define ASK_S       0.1
 #define LONG_S      1e9
 /* The end of a word is speech by its level: above the noise, for so long at most. */
 #define FADING_DB   8.0
@@ -25,6 +29,7 @@
 #define NS_PER_S    1e9
 enum {
     FADING_FRAMES = 25,
+    PAUSE_FRAMES = VX_LISTEN_PAUSE_MS / 10,
     MAX_HANG_FRAMES = 1000 + VX_VAD_DELAY, /* that pushing silence takes to end an utterance */
 };
 
@@ -41,10 +46,12 @@ typedef struct {
     uint64_t n_earlier;  /* samples that the source gave before */
     bool zeros, stopped; /* nothing but zeros came; the meter has had enough */
     bool inside, over;
+    bool by_pause;     /* over, since whoever listens had heard enough */
     size_t begin, end; /* of the utterance */
     size_t quiet;      /* where the speaker fell silent last */
     double room_dbfs;  /* level of the noise; 0: none was heard */
     int n_fading;      /* frames before it that are speech by their level only */
+    int n_silent;      /* frames since the last that is speech */
 } ear;
 
 void vx_heard_done(vx_heard *heard)
@@ -102,6 +109,19 @@ static void follow_voice(ear *e, const vx_vad_frame *frame)
     e->quiet = begin + VX_VAD_FRAME;
 }
 
+/* In a pause: was that all? */
+static void ask_in_pause(ear *e, const vx_vad_frame *frame)
+{
+    e->n_silent = frame->probability >= e->threshold ? 0 : e->n_silent + 1;
+    if (!e->inside || e->over || !e->options->pause || e->n_silent != PAUSE_FRAMES)
+        return;
+    const size_t begin = back_from(e->begin, e->base), end = e->n_heard > e->base ? e->n_heard - e->base : 0;
+    if (begin < end && e->options->pause(e->options->pause_arg, e->samples + begin, end - begin)) {
+        e->over = e->by_pause = true;
+        e->end = e->base + end;
+    }
+}
+
 /* What a frame says of the utterance. */
 static void follow(ear *e, const vx_vad_frame *frame)
 {
@@ -116,6 +136,7 @@ static void follow(ear *e, const vx_vad_frame *frame)
         e->begin = frame->begin;
         e->end = frame->end;
     }
+    ask_in_pause(e, frame);
     /* Also where a detector with long pauses never says END. */
     if (e->inside && !e->over && e->base + e->n - e->begin >= e->most) {
         e->over = true;
@@ -145,6 +166,24 @@ static vx_err push_silence(ear *e, vx_errinfo *info)
     return err;
 }
 
+/* Samples until the deadline, asking meanwhile whether they are still wanted: a device that hangs must not hold its
+ * listener. */
+static vx_err read_some(ear *e, float *samples, size_t n, uint64_t deadline_ns, size_t *ret_n, vx_errinfo *info)
+{
+    for (;;) {
+        const uint64_t soon_ns = due_in(ASK_S);
+        const bool last = deadline_ns <= soon_ns;
+        const vx_err err = vx_capture_read(e->capture, samples, n, last ? deadline_ns : soon_ns, ret_n, info);
+        if (err != VX_ERR_DEADLINE || last)
+            return err;
+        *info = (vx_errinfo){0};
+        if (e->options->meter != NULL && !e->options->meter(e->options->meter_arg, NULL)) {
+            e->stopped = true;
+            return vx_errinfo_set(info, VX_ERR_CLOSED, "listening was stopped");
+        }
+    }
+}
+
 /* The next frame, and the detector's word on it. Half a frame, before a pause of the source, is filled up with silence. */
 static vx_err hear_frame(ear *e, uint64_t deadline_ns, vx_errinfo *info)
 {
@@ -155,7 +194,7 @@ static vx_err hear_frame(ear *e, uint64_t deadline_ns, vx_errinfo *info)
     vx_err err = VX_OK;
     while (got < VX_VAD_FRAME && err == VX_OK) {
         size_t n = 0;
-        err = vx_capture_read(e->capture, frame + got, VX_VAD_FRAME - got, deadline_ns, &n, info);
+        err = read_some(e, frame + got, VX_VAD_FRAME - got, deadline_ns, &n, info);
         got += n;
     }
     if (got == 0)
@@ -191,6 +230,18 @@ static vx_err hear(ear *e, vx_errinfo *info)
             return vx_errinfo_set(info, err, "%s", vx_errinfo_text(&cause, err));
     }
     return VX_OK;
+}
+
+/* To ask in a pause took its time: what came in during that tells of the room. Nothing is waited for. */
+static void take_room_behind(ear *e)
+{
+    const size_t most = e->n + samples_of(ROOM_S);
+    for (size_t n = 1; n > 0 && e->n < most && e->cap - e->n >= VX_VAD_FRAME;) {
+        if (vx_capture_read(e->capture, e->samples + e->n, VX_VAD_FRAME, 0, &n, NULL) != VX_OK)
+            return;
+        e->n += n;
+        e->n_heard += n;
+    }
 }
 
 static vx_err explain_silence(const ear *e, vx_err err, vx_errinfo *info)
@@ -230,6 +281,8 @@ vx_err vx_hear(vx_capture *capture, vx_vad *vad, const vx_listen_options *option
     vx_errinfo cause = {0};
     vx_err err = hear(&e, &cause);
     if (err == VX_OK) {
+        if (e.by_pause)
+            take_room_behind(&e);
         const size_t n = e.base + e.n < e.n_heard ? e.n : e.n_heard - e.base;
         const size_t begin = back_from(e.begin, e.base), end = back_from(e.end, e.base);
         const size_t quiet = e.quiet < e.n_heard ? e.quiet : e.n_heard;

@@ -8,8 +8,16 @@
 #include "edge/capture/vad.h"
 #include "shared/base/err.h"
 
-/* Told every 10 ms of sound: a level meter. Returning false stops listening (CLOSED). */
+/* Told every 10 ms of sound: a level meter; and, where no sound comes, every 0.1 s with NULL. Returning false stops
+ * listening (CLOSED). */
 typedef bool vx_listen_fn(void *arg, const vx_vad_frame *frame);
+/* Told once in every pause of an utterance, with what was heard of it so far. Returning true ends it there: whoever said
+ * all that there is to say need not be waited for. It should take less than a second. */
+typedef bool vx_pause_fn(void *arg, const float *samples, size_t n);
+
+/* Longer than the closure of a stop consonant within a word, which would ask for nothing. Noticed as much later as the
+ * detector looks ahead. */
+enum { VX_LISTEN_PAUSE_MS = 150 };
 
 typedef struct {
     double wait_s;   /* for speech to begin, counted in sound; by the clock where none comes */
@@ -17,6 +25,8 @@ typedef struct {
     double before_s; /* of the room kept before the first word: what PAVA measures echoes and noise by; at most 30 */
     vx_listen_fn *meter; /* NULL: none */
     void *meter_arg;
+    vx_pause_fn *pause; /* NULL: none; a pause is VX_LISTEN_PAUSE_MS without speech */
+    void *pause_arg;
 } vx_listen_options;
 
 typedef struct {

@@ -1,5 +1,5 @@
 /* phrase.c - phrases and digits as a recogniser wants them: its words, their sounds, its grammar, its samples.
- * Owns:   the dictionary, the grammar of digits, and from which score on a phrase counts as found.
+ * Owns:   the dictionary, the grammar of digits, from which score on a phrase counts as found, and its opposite.
  *         Does not: recognise; a plugin does (phrase_plugin.h).
  *
  * The recogniser is given only the words that are used, out of the mapped dictionary: with all 134,723 of them it takes
@@ -39,16 +39,31 @@ enum {
     PHONES_CAP = 256, /* of one word */
     WORDS_CAP = 512,  /* that were recognised */
     GRAMMAR_CAP = 512,
+    N_KNOWN = 64,   /* words of phrases; more are looked up each time */
     MIN_PHONES = 8, /* docs/challenge.md, "False alarms" */
 };
 
 /* Logarithm, per frame, of how much likelier other sounds than the phrase may be (docs/challenge.md, "False alarms"). */
-#define FOUND_LOG_RATIO (-3.0)
+#define FOUND_LOG_RATIO    (-3.0)
+/* Logarithm of how much likelier other sounds than "un" may be in front of "lock my screen" (docs/challenge.md, "Lock and
+ * unlock"). */
+#define OPPOSITE_LOG_RATIO (-24.0)
+/* Score of a phrase of which only the opposite was said. */
+#define OPPOSITE_SCORE     0.49
+
+/* A word that the recogniser has. */
+typedef struct {
+    char text[VX_PHRASE_CAP];
+    size_t n_phones;
+} known_word;
 
 struct vx_phrase {
     const vx_phrase_plugin *plugin;
     vx_recogniser *recogniser;
-    vx_map dictionary;
+    /* Mapped while a word is looked up that is not among the known ones: it is 3 MB that would else stay in memory. */
+    char dictionary[PATH_MAX];
+    known_word known[N_KNOWN];
+    size_t n_known;
 };
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------ */
@@ -108,15 +123,14 @@ static size_t count_words(const char *text)
     return n;
 }
 
-/* Teaches the recogniser a word, in all the ways in which it is said.
- * ret_phones [out] how many sounds the first of them has; 0: the dictionary does not know it */
-static vx_err learn(vx_phrase *p, const char *word, size_t *ret_phones, vx_errinfo *info)
+/* ret_phones [out] how many sounds the first way to say it has; 0: the dictionary does not know it */
+static vx_err learn_from(vx_phrase *p, const vx_map *dictionary, const char *word, size_t *ret_phones, vx_errinfo *info)
 {
     char name[VX_PHRASE_CAP + 4], phones[PHONES_CAP], why[VX_PHRASE_WHY_CAP] = "";
     size_t n_phones = 0;
     for (int k = 1; k <= MAX_VARIANTS; k++) {
         (void)snprintf(name, sizeof name, k == 1 ? "%s" : "%s(%d)", word, k);
-        if (!look_up(&p->dictionary, name, phones))
+        if (!look_up(dictionary, name, phones))
             break;
         const vx_err err = p->plugin->add_word(p->recogniser, name, phones, why);
         if (err != VX_OK)
@@ -128,28 +142,56 @@ static vx_err learn(vx_phrase *p, const char *word, size_t *ret_phones, vx_errin
     return VX_OK;
 }
 
+/* Teaches the recogniser a word, in all the ways in which it is said. ret_phones [out] as above */
+static vx_err learn(vx_phrase *p, const char *word, size_t *ret_phones, vx_errinfo *info)
+{
+    vx_map dictionary = {0};
+    for (size_t i = 0; i < p->n_known; i++)
+        if (strcmp(p->known[i].text, word) == 0) {
+            *ret_phones = p->known[i].n_phones;
+            return VX_OK;
+        }
+    vx_err err = vx_map_open(p->dictionary, &dictionary, info);
+    if (err != VX_OK)
+        return err;
+    err = learn_from(p, &dictionary, word, ret_phones, info);
+    vx_map_close(&dictionary);
+    if (err == VX_OK && p->n_known < N_KNOWN) {
+        known_word *known = &p->known[p->n_known++];
+        (void)snprintf(known->text, sizeof known->text, "%s", word);
+        known->n_phones = *ret_phones;
+    }
+    return err;
+}
+
+static vx_err learn_digits(vx_phrase *p, const char *folder, vx_errinfo *info)
+{
+    for (size_t i = 0; i < N_DIGIT_WORDS; i++) {
+        size_t n_phones = 0;
+        const vx_err err = learn(p, digit_words[i], &n_phones, info);
+        if (err != VX_OK)
+            return err;
+        if (n_phones == 0)
+            return vx_errinfo_set_at(info, VX_ERR_MODEL_CORRUPT, folder, -1, 0, "the dictionary does not know '%s'",
+                                     digit_words[i]);
+    }
+    return VX_OK;
+}
+
 static vx_err open_model(vx_phrase *p, const char *folder, vx_errinfo *info)
 {
     char path[PATH_MAX], why[VX_PHRASE_WHY_CAP] = "";
-    vx_err err = vx_path_join(folder, "cmudict-en-us.dict", path, sizeof path);
+    vx_err err = vx_path_join(folder, "cmudict-en-us.dict", p->dictionary, sizeof p->dictionary);
+    if (err == VX_OK)
+        err = vx_path_join(folder, "en-us", path, sizeof path);
     if (err != VX_OK)
         return vx_errinfo_set(info, err, "the path of the speech model is too long");
-    err = vx_map_open(path, &p->dictionary, info);
-    if (err != VX_OK)
-        return err;
-    err = vx_path_join(folder, "en-us", path, sizeof path);
-    if (err == VX_OK && access(path, R_OK | X_OK) != 0)
+    if (access(p->dictionary, R_OK) != 0)
+        return vx_errinfo_set_at(info, VX_ERR_NOT_FOUND, p->dictionary, -1, 0, "there is no dictionary");
+    if (access(path, R_OK | X_OK) != 0)
         return vx_errinfo_set_at(info, VX_ERR_NOT_FOUND, path, -1, 0, "there is no acoustic model");
-    if (err == VX_OK)
-        err = say_engine(p->plugin->open(path, &p->recogniser, why), why, info);
-    for (size_t i = 0; i < N_DIGIT_WORDS && err == VX_OK; i++) {
-        size_t n_phones = 0;
-        err = learn(p, digit_words[i], &n_phones, info);
-        if (err == VX_OK && n_phones == 0)
-            err = vx_errinfo_set_at(info, VX_ERR_MODEL_CORRUPT, folder, -1, 0, "the dictionary does not know '%s'",
-                                    digit_words[i]);
-    }
-    return err;
+    err = say_engine(p->plugin->open(path, &p->recogniser, why), why, info);
+    return err == VX_OK ? learn_digits(p, folder, info) : err;
 }
 
 static const char *installed_model(void)
@@ -189,7 +231,6 @@ void vx_phrase_close(vx_phrase *phrase)
         return;
     if (phrase->plugin)
         phrase->plugin->close(phrase->recogniser);
-    vx_map_close(&phrase->dictionary);
     free(phrase);
 }
 
@@ -264,17 +305,65 @@ static double score_of(double log_ratio)
     return 1 / (1 + exp(FOUND_LOG_RATIO - log_ratio));
 }
 
+/* Of "unlock my screen" "lock my screen", within it: the same but for two sounds, and the opposite.
+ * ret_opposite [out] NULL where the dictionary knows no such word */
+static vx_err opposite_of(vx_phrase *p, const char *phrase, const char **ret_opposite, vx_errinfo *info)
+{
+    static const char prefix[] = "un";
+    const size_t n_prefix = sizeof prefix - 1;
+    char word[VX_PHRASE_CAP];
+    size_t n_phones = 0;
+    *ret_opposite = NULL;
+    if (strncmp(phrase, prefix, n_prefix) != 0)
+        return VX_OK;
+    (void)snprintf(word, sizeof word, "%.*s", (int)strcspn(phrase + n_prefix, " "), phrase + n_prefix);
+    const vx_err err = *word ? learn(p, word, &n_phones, info) : VX_OK;
+    if (n_phones > 0)
+        *ret_opposite = phrase + n_prefix;
+    return err;
+}
+
+static vx_err spot(vx_phrase *p, const char *phrase, const recording *r, vx_spotting *ret, vx_errinfo *info)
+{
+    char why[VX_PHRASE_WHY_CAP] = "";
+    return say_engine(p->plugin->spot(p->recogniser, phrase, r->samples, r->n, ret, why), why, info);
+}
+
+static double whole_log_ratio(const vx_spotting *s)
+{
+    return s->n_frames > 0 ? s->log_ratio * s->n_frames : -HUGE_VAL;
+}
+
+/* A phrase is found by its sounds on average, to which two that are missing matter little: "lock my screen" would be
+ * "unlock my screen". So what is found is held against its opposite. */
+static vx_err spot_one(vx_phrase *p, const char *phrase, const recording *r, double *ret_score, vx_errinfo *info)
+{
+    const char *opposite = NULL;
+    vx_spotting found = {0}, other = {0};
+    vx_err err = spot(p, phrase, r, &found, info);
+    double score = err == VX_OK ? score_of(found.log_ratio) : 0;
+    if (err == VX_OK && score >= 0.5)
+        err = opposite_of(p, phrase, &opposite, info);
+    if (err == VX_OK && opposite) {
+        err = spot(p, opposite, r, &other, info);
+        if (err == VX_OK && whole_log_ratio(&found) < whole_log_ratio(&other) + OPPOSITE_LOG_RATIO)
+            score = OPPOSITE_SCORE;
+    }
+    if (err == VX_OK)
+        *ret_score = score;
+    return err;
+}
+
 static vx_err spot_each(vx_phrase *p, const char *const *phrases, size_t n_phrases, const recording *r, int *ret_best,
                         double *ret_score, vx_errinfo *info)
 {
-    char why[VX_PHRASE_WHY_CAP] = "";
     for (size_t i = 0; i < n_phrases; i++) {
-        double log_ratio = -HUGE_VAL;
-        const vx_err err = p->plugin->spot(p->recogniser, phrases[i], r->samples, r->n, &log_ratio, why);
+        double score = 0;
+        const vx_err err = spot_one(p, phrases[i], r, &score, info);
         if (err != VX_OK)
-            return say_engine(err, why, info);
-        if (score_of(log_ratio) > *ret_score) {
-            *ret_score = score_of(log_ratio);
+            return err;
+        if (score > *ret_score) {
+            *ret_score = score;
             *ret_best = (int)i;
         }
     }

@@ -29,7 +29,8 @@ VX_MUST_CHECK vx_err vx_phrase_open(const char *model_folder, vx_phrase **ret_ph
 /* NULL is fine. */
 void vx_phrase_close(vx_phrase *phrase);
 
-/* Whether one of the phrases is spoken in a recording (keyword spotting).
+/* Whether one of the phrases is spoken in a recording (keyword spotting). Where a phrase begins with "un", its opposite is
+ * told from it: "lock my screen" is not "unlock my screen".
  * phrases   [in]  n_phrases of them, at most VX_PHRASES_MAX: lower-case words of the dictionary ("unlock my screen")
  * samples   [in]  n, 16 kHz mono, full scale 1.0; n = 0 checks the phrases only
  * ret_found [out] index of the surest, or -1

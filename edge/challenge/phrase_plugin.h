@@ -10,9 +10,17 @@
 
 #include "shared/base/err.h"
 
-enum { VX_PHRASE_ABI = 1, VX_PHRASE_WHY_CAP = 160 };
+enum { VX_PHRASE_ABI = 2, VX_PHRASE_WHY_CAP = 160 };
 
 typedef struct vx_recogniser vx_recogniser;
+
+/* Where a recording sounds most like a phrase. */
+typedef struct {
+    double
+        log_ratio; /* logarithm of how much more likely the phrase is than any other phones, per frame of 10 ms; at most
+                         about 0, -HUGE_VAL when it is nowhere */
+    int n_frames;  /* so long it is there */
+} vx_spotting;
 
 /* Samples are 16 kHz mono and borrowed for the call. ret_why [out] on ENGINE, what the library said.
  * Threads  any; calls wait for each other, for the library has settings that all its users share
@@ -27,9 +35,7 @@ typedef struct {
     /* The words of a grammar (JSGF) that were spoken, separated by spaces; "" when none of its sentences fits. */
     vx_err (*recognise)(vx_recogniser *r, const char *grammar, const int16_t *samples, size_t n, char *ret_words,
                         size_t cap, char ret_why[VX_PHRASE_WHY_CAP]);
-    /* Where a recording sounds most like a phrase: the logarithm of how much more likely the phrase is than any other
-     * phones, per frame of 10 ms; at most about 0, -HUGE_VAL when it is nowhere. */
-    vx_err (*spot)(vx_recogniser *r, const char *phrase, const int16_t *samples, size_t n, double *ret_log_ratio,
+    vx_err (*spot)(vx_recogniser *r, const char *phrase, const int16_t *samples, size_t n, vx_spotting *ret_spotting,
                    char ret_why[VX_PHRASE_WHY_CAP]);
     /* NULL is fine. */
     void (*close)(vx_recogniser *r);

@@ -226,7 +226,7 @@ typedef struct {
     size_t n;
     char *words; /* recognise only */
     size_t cap;
-    double log_ratio; /* spot only */
+    vx_spotting best; /* spot only */
 } request;
 
 /* The whole recording at once, by the search of that name: means are taken over all of it, nothing is kept from before. */
@@ -281,19 +281,20 @@ static int do_spot(vx_recogniser *r, void *arg)
         int first = 0, last = 0;
         ps_seg_frames(found, &first, &last);
         const double ratio = logmath_log_to_ln(logs, ps_seg_prob(found, NULL, NULL, NULL)) * (1 << SCORE_SHIFT);
-        if (last >= first)
-            q->log_ratio = fmax(q->log_ratio, ratio / (last - first + 1));
+        const int n = last - first + 1;
+        if (n > 0 && ratio / n > q->best.log_ratio)
+            q->best = (vx_spotting){ratio / n, n};
     }
     return 0;
 }
 
-static vx_err spot(vx_recogniser *r, const char *phrase, const int16_t *samples, size_t n, double *ret_log_ratio,
+static vx_err spot(vx_recogniser *r, const char *phrase, const int16_t *samples, size_t n, vx_spotting *ret_spotting,
                    char ret_why[VX_PHRASE_WHY_CAP])
 {
-    request q = {.search = phrase, .samples = samples, .n = n, .log_ratio = -HUGE_VAL};
+    request q = {.search = phrase, .samples = samples, .n = n, .best.log_ratio = -HUGE_VAL};
     const vx_err err = guarded(do_spot, r, &q, ret_why);
     if (err == VX_OK)
-        *ret_log_ratio = q.log_ratio;
+        *ret_spotting = q.best;
     return err;
 }
 

@@ -11,10 +11,18 @@
 
 enum { VERSION = 1, COUNT_MAX = 200 /* from here on the mean follows slowly: voices age */ };
 
+/* Wider than any measurement gives: cm, ln Hz, s. What is learned must be what is read back. */
+static const double TRACT[] = {5, 50}, PITCH[] = {2, 8}, ROOM[] = {0.001, 60};
+
+static bool within(double x, const double range[2])
+{
+    return x >= range[0] && x <= range[1];
+}
+
 static void add(int *n, double *mean, double *spread, double x)
 {
-    const double squares = *spread * *spread * *n, off = x - *mean;
     *n += *n < COUNT_MAX;
+    const double squares = *spread * *spread * (*n - 1), off = x - *mean; /* the new one counts 1 of n */
     *mean += off / *n;
     *spread = sqrt(fmax(squares + off * (x - *mean), 0) / *n);
 }
@@ -22,11 +30,11 @@ static void add(int *n, double *mean, double *spread, double x)
 void vx_pava_baseline_learn(vx_pava_baseline *baseline, const vx_pava_report *report)
 {
     vx_pava_baseline *b = baseline;
-    if (report->has_tract)
+    if (report->has_tract && within(report->tract_cm, TRACT))
         add(&b->n_tract, &b->tract_cm, &b->tract_spread_cm, report->tract_cm);
-    if (report->has_pitch)
+    if (report->has_pitch && within(report->pitch_ln_hz, PITCH))
         add(&b->n_pitch, &b->pitch_mean, &b->pitch_spread, report->pitch_ln_hz);
-    if (!report->has_room)
+    if (!report->has_room || !within(report->rt60_s, ROOM))
         return;
     if (b->n_rooms == VX_PAVA_ROOMS) {
         memmove(b->room_rt60_s, b->room_rt60_s + 1, (VX_PAVA_ROOMS - 1) * sizeof *b->room_rt60_s);
@@ -49,12 +57,12 @@ void vx_pava_baseline_pack(const vx_pava_baseline *baseline, uint8_t ret_bytes[V
 }
 
 /* Reads count, mean and spread; false where they are nobody's. */
-static bool read_mean(const uint8_t **p, double low, double high, int *ret_n, double *ret_mean, double *ret_spread)
+static bool read_mean(const uint8_t **p, const double range[2], int *ret_n, double *ret_mean, double *ret_spread)
 {
     const uint32_t n = vx_le32(*p);
     const double mean = vx_get_real(*p + 4), spread = vx_get_real(*p + 12);
     *p += 20;
-    if (n > COUNT_MAX || !(spread >= 0 && spread <= high) || (n > 0 && !(mean >= low && mean <= high)))
+    if (n > COUNT_MAX || !(spread >= 0 && spread <= range[1]) || (n > 0 && !within(mean, range)))
         return false;
     *ret_n = (int)n;
     *ret_mean = n ? mean : 0, *ret_spread = n ? spread : 0;
@@ -63,13 +71,11 @@ static bool read_mean(const uint8_t **p, double low, double high, int *ret_n, do
 
 vx_err vx_pava_baseline_unpack(const uint8_t *bytes, size_t n, vx_pava_baseline *ret)
 {
-    /* Wider than any measurement gives: cm, ln Hz, s. */
-    static const double TRACT[] = {5, 50}, PITCH[] = {2, 8}, ROOM[] = {0.001, 60};
     vx_pava_baseline b = {0};
     const uint8_t *p = bytes + 4;
     if (n != VX_PAVA_BASELINE_BYTES || vx_le32(bytes) != VERSION ||
-        !read_mean(&p, TRACT[0], TRACT[1], &b.n_tract, &b.tract_cm, &b.tract_spread_cm) ||
-        !read_mean(&p, PITCH[0], PITCH[1], &b.n_pitch, &b.pitch_mean, &b.pitch_spread))
+        !read_mean(&p, TRACT, &b.n_tract, &b.tract_cm, &b.tract_spread_cm) ||
+        !read_mean(&p, PITCH, &b.n_pitch, &b.pitch_mean, &b.pitch_spread))
         return VX_ERR_STORE_CORRUPT;
     const uint32_t n_rooms = vx_le32(p);
     if (n_rooms > VX_PAVA_ROOMS)
@@ -77,7 +83,7 @@ vx_err vx_pava_baseline_unpack(const uint8_t *bytes, size_t n, vx_pava_baseline 
     b.n_rooms = (int)n_rooms;
     for (int i = 0; i < b.n_rooms; i++) {
         b.room_rt60_s[i] = vx_get_real(p + 4 + 8 * i);
-        if (!(b.room_rt60_s[i] >= ROOM[0] && b.room_rt60_s[i] <= ROOM[1]))
+        if (!within(b.room_rt60_s[i], ROOM))
             return VX_ERR_STORE_CORRUPT;
     }
     *ret = b;

@@ -1,49 +1,79 @@
-/* channel.c - the long-term spectra of speech and of its pauses, read in thirds of an octave; harmonics that grow with
- * level. */
+/* channel.c - the long-term spectra of speech and of its pauses, read in thirds of an octave; valleys of the spectrum
+ * that fill as the voice grows louder.
+ */
 #include "edge/pava/channel.h"
 
 #include <math.h>
 #include <stdlib.h>
 
+#include "shared/base/bytes.h"
+
 enum {
-    THIRDS = 22,         /* of an octave, from 63 Hz to 8,000 Hz */
-    MIN_SPEECH = 50,     /* frames */
-    MIN_PAUSE = 10,      /* frames of pause that a floor rests on */
-    MIN_VOICED = 20,     /* frames on each side of the median level */
-    HARMONICS_HZ = 3000, /* up to here single harmonics are told apart by a window of 25 ms, with voices above 80 Hz */
+    THIRDS = 22,             /* of an octave, from 63 Hz to 8,000 Hz */
+    MIN_SPEECH = 50,         /* frames */
+    MIN_PAUSE = 10,          /* frames of pause that a floor rests on */
+    MIN_VOICED = 40,         /* frames whose loudest and softest quarter are compared */
+    PASS = 2,                /* thirds above the lower edge, where the fall is over */
+    LAST = VX_PAVA_BINS - 2, /* the bin of 8,000 Hz is half a bin */
+    VALLEY_FIRST = 7,
+    VALLEY_LAST = 112, /* 220 to 3,500 Hz: of every channel, and above the lowest harmonics */
 };
 static const double BIN_HZ = 31.25, FIRST_HZ = 62.5, NYQUIST_HZ = 8000;
-static const double TINY = 1e-14; /* below the rounding noise of 16 bits in any bin */
 static const double LOW_EDGE_DB = 20, OVER_FLOOR_DB = 6;
+/* Of speech under the pauses, no more than this is left when they are taken off: their mean is not known better. */
+static const double LEAST_LEFT = 0.1;
+/* Of the loudest frame's power, in any bin: 100 dB under it is as good as nothing in a mean,
+ * and 120 in a frame's valleys, whatever the gain. */
+static const double NOTHING = 1e-10, NOTHING_IN_VALLEYS = 1e-12;
+/* No frame of speech is under it (spectrogram.c); the peak of a recording that is nearly all silence may be. */
+static const double QUIETEST = 1e-8;
+
+typedef struct {
+    double speech[VX_PAVA_BINS], pauses[VX_PAVA_BINS];
+    double voice[VX_PAVA_BINS]; /* speech without the noise that the pauses show */
+    size_t n_speech, n_pauses;  /* frames */
+    double nothing;             /* added before a logarithm */
+} spectra;
 
 static double db(double power)
 {
-    return 10 * log10(power + TINY);
+    return 10 * log10(power);
 }
 
-/* Mean power of each bin over the frames with (or without) speech. Returns the number of frames. */
-static size_t mean_spectrum(const vx_spectrogram *s, bool speech, double ret[VX_PAVA_BINS])
+/* What touches speech on either side holds its reverberation and its onset: no pause. */
+static bool is_pause(const vx_spectrogram *s, size_t i)
 {
-    size_t n = 0;
-    for (int k = 0; k < VX_PAVA_BINS; k++)
-        ret[k] = 0;
-    for (size_t i = 0; i < s->n_frames; i++) {
-        /* What touches speech on either side holds its reverberation and its onset: no pause. */
-        const bool near = s->speech[i] || (i > 0 && s->speech[i - 1]) || (i + 1 < s->n_frames && s->speech[i + 1]);
-        if (speech ? !s->speech[i] : near)
+    return !s->speech[i] && !(i > 0 && s->speech[i - 1]) && !(i + 1 < s->n_frames && s->speech[i + 1]);
+}
+
+/* Mean power of each bin over the frames with speech, and over those of pauses; without the first and the last frame: a
+ * recording that ends within a word splashes over the whole spectrum there. */
+static void mean_spectra(const vx_spectrogram *s, spectra *ret)
+{
+    *ret = (spectra){.nothing = NOTHING * fmax((double)s->peak_level, QUIETEST)};
+    for (size_t i = 1; i + 1 < s->n_frames; i++) {
+        double *sum = s->speech[i] ? ret->speech : ret->pauses;
+        if (!s->speech[i] && !is_pause(s, i))
             continue;
-        for (int k = 0; k < VX_PAVA_BINS; k++)
-            ret[k] += (double)s->power[i * VX_PAVA_BINS + (size_t)k];
-        n++;
+        for (size_t k = 0; k < VX_PAVA_BINS; k++)
+            sum[k] += (double)s->power[i * VX_PAVA_BINS + k];
+        *(s->speech[i] ? &ret->n_speech : &ret->n_pauses) += 1;
     }
-    for (int k = 0; k < VX_PAVA_BINS && n > 0; k++)
-        ret[k] /= (double)n;
-    return n;
+    for (int k = 0; k < VX_PAVA_BINS; k++) {
+        ret->speech[k] = ret->speech[k] / (double)ret->n_speech + ret->nothing;
+        ret->pauses[k] = ret->n_pauses > 0 ? ret->pauses[k] / (double)ret->n_pauses + ret->nothing : 0;
+        ret->voice[k] = fmax(ret->speech[k] - ret->pauses[k], LEAST_LEFT * fmin(ret->pauses[k], ret->speech[k]));
+    }
 }
 
 static double third_hz(double index)
 {
     return FIRST_HZ * exp2(index / 3);
+}
+
+static int third_of(double hz)
+{
+    return (int)fmin(fmax(round(3 * log2(hz / FIRST_HZ)), 0), THIRDS - 1);
 }
 
 /* Mean power of the bins of each third, in dB; the lowest are narrower than a bin and take the nearest. */
@@ -52,8 +82,7 @@ static void thirds_of(const double spectrum[VX_PAVA_BINS], double ret_db[THIRDS]
     for (int b = 0; b < THIRDS; b++) {
         int low = (int)ceil(third_hz(b - 0.5) / BIN_HZ), high = (int)floor(third_hz(b + 0.5) / BIN_HZ);
         double sum = 0;
-        if (high > VX_PAVA_BINS - 2)
-            high = VX_PAVA_BINS - 2;
+        high = high < LAST ? high : LAST;
         if (low > high)
             low = high = (int)lround(third_hz(b) / BIN_HZ);
         for (int k = low; k <= high; k++)
@@ -93,78 +122,87 @@ static double ripple(const double *y, int first, int last)
     return n >= 3 ? sqrt(sum / n) : NAN;
 }
 
-static int third_of(double hz)
-{
-    return (int)fmin(fmax(round(3 * log2(hz / FIRST_HZ)), 0), THIRDS - 1);
-}
+/* ---- edges ------------------------------------------------------------------------------------------------------- */
 
-/* ---- edges ---------------------------------------------------------------------------------------------------------- */
-
-/* The lowest frequency from which on up speech is no more than LOW_EDGE_DB under its level, between bins by a line. */
-static double low_edge(const double spectrum[VX_PAVA_BINS])
+/* From here on up the voice is no more than LOW_EDGE_DB under its level; by a line between bins. */
+static double low_edge(const double voice[VX_PAVA_BINS])
 {
     double level = 0;
-    int n = 0;
-    for (int k = (int)(300 / BIN_HZ); k <= (int)(1000 / BIN_HZ); k++, n++)
-        level += spectrum[k];
+    int n = 0, k = (int)(300 / BIN_HZ);
+    for (int i = k; i <= (int)(1000 / BIN_HZ); i++, n++)
+        level += voice[i];
     level = db(level / n) - LOW_EDGE_DB;
-    int k = (int)(300 / BIN_HZ);
-    while (k > 1 && db(spectrum[k - 1]) >= level)
+    while (k > 1 && db(voice[k - 1]) >= level)
         k--;
-    const double here = db(spectrum[k]), below = db(spectrum[k - 1]);
-    return BIN_HZ * (k - (here > below ? fmin((here - level) / (here - below), 1) : 0));
+    const double here = db(voice[k]), below = db(voice[k - 1]);
+    return BIN_HZ * (k - (here > below ? fmin(fmax((here - level) / (here - below), 0), 1) : 0));
 }
 
-/* The highest third in which speech rises over the pauses. floor [in] NULL: over the least of the spectrum */
-static double high_edge(const double speech[VX_PAVA_BINS], const double *pauses)
+/* The highest frequency at which speech rises over the pauses, or, without any, over the least of its spectrum. */
+static double high_edge(const spectra *s)
 {
     double least = INFINITY;
-    for (int k = 8; k < VX_PAVA_BINS - 1; k++)
-        least = fmin(least, speech[k]);
-    for (int k = VX_PAVA_BINS - 2; k > 8; k--) {
+    for (int k = 8; k <= LAST; k++)
+        least = fmin(least, s->speech[k]);
+    for (int k = LAST; k > 8; k--) {
         /* Three bins together: one alone is over its neighbours by chance. */
-        const double here = speech[k - 1] + speech[k] + speech[k + 1];
-        const double rest = pauses ? pauses[k - 1] + pauses[k] + pauses[k + 1] : 3 * least;
+        const double here = s->speech[k - 1] + s->speech[k] + s->speech[k + 1];
+        const double rest = s->n_pauses >= MIN_PAUSE ? s->pauses[k - 1] + s->pauses[k] + s->pauses[k + 1] : 3 * least;
         if (db(here) > db(rest) + OVER_FLOOR_DB)
             return fmin((k + 1) * BIN_HZ, NYQUIST_HZ);
     }
     return 9 * BIN_HZ;
 }
 
-/* ---- pauses --------------------------------------------------------------------------------------------------------- */
+/* ---- pauses ------------------------------------------------------------------------------------------------------ */
 
 /* Spread of the level of the pauses, in dB, over stretches of MIN_PAUSE frames. */
-static double floor_change(const vx_spectrogram *s)
+static double floor_change(const vx_spectrogram *s, double nothing)
 {
     double sum = 0, square = 0, power = 0;
     int n = 0, run = 0;
     for (size_t i = 0; i < s->n_frames; i++) {
-        if (s->speech[i]) {
+        if (!is_pause(s, i)) {
             run = 0, power = 0;
             continue;
         }
         power += (double)s->level[i];
         if (++run < MIN_PAUSE)
             continue;
-        const double level = db(power / run);
+        const double level = db(power / run + nothing);
         sum += level, square += level * level, n++;
         run = 0, power = 0;
     }
     return n >= 3 ? sqrt(fmax(square / n - sum / n * (sum / n), 0)) : NAN;
 }
 
-/* ---- distortion ----------------------------------------------------------------------------------------------------- */
-
-/* Power half-way between the harmonics of a frame against the power at them, dB. */
-static double between_harmonics(const float *power, double f0_hz)
+static void measure_pauses(const vx_spectrogram *spectrogram, const spectra *s, vx_channel *c)
 {
-    double at = 0, between = 0;
-    for (double hz = f0_hz; hz + f0_hz < HARMONICS_HZ; hz += f0_hz) {
-        const int k = (int)lround(hz / BIN_HZ), m = (int)lround((hz + f0_hz / 2) / BIN_HZ);
-        at += (double)power[k];
-        between += (double)power[m];
+    double thirds[THIRDS], speech = 0, pauses = 0;
+    const int first = third_of(125), last = third_of(4000);
+    thirds_of(s->pauses, thirds);
+    c->floor_slope_db = slope(thirds, first, last);
+    c->floor_ripple_db = ripple(thirds, first, last);
+    for (int k = 3; k < VX_PAVA_BINS; k++)
+        speech += s->speech[k], pauses += s->pauses[k];
+    c->floor_depth_db = db(speech / pauses);
+    c->floor_change_db = floor_change(spectrogram, s->nothing);
+}
+
+/* ---- distortion -------------------------------------------------------------------------------------------------- */
+
+/* Mean level of a frame's bins under the level of their mean, dB. Between the harmonics themselves there is nothing to
+ * see: what distorts a periodic sound leaves it periodic. */
+static double valleys(const float *power, double nothing)
+{
+    double sum = 0, levels = 0;
+    for (int k = VALLEY_FIRST; k < VALLEY_LAST; k++) {
+        const double here = (double)power[k] + nothing;
+        sum += here;
+        levels += db(here);
     }
-    return db(between) - db(at);
+    const int n = VALLEY_LAST - VALLEY_FIRST;
+    return levels / n - db(sum / n);
 }
 
 static int rising(const void *a, const void *b)
@@ -173,61 +211,68 @@ static int rising(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* A voice is as clean loud as soft, or cleaner; what a loudspeaker adds grows with level. scratch [n_frames] */
-static double distortion(const vx_spectrogram *s, const vx_pitch *pitch, float *scratch)
+static float median(float *values, size_t n)
 {
-    size_t n = 0;
-    double sum[2] = {0, 0};
-    int count[2] = {0, 0};
-    /* Below this pitch the window does not tell harmonics apart. */
-    static const float LOWEST_HZ = 110;
-    for (size_t i = 0; i < s->n_frames; i++)
-        if (pitch->f0_hz[i] > LOWEST_HZ)
-            scratch[n++] = s->level[i];
-    if (n < 2 * MIN_VOICED)
-        return NAN;
-    qsort(scratch, n, sizeof *scratch, rising);
-    const float weak = scratch[n / 4], strong = scratch[n - 1 - n / 4];
-    for (size_t i = 0; i < s->n_frames; i++) {
-        if (!(pitch->f0_hz[i] > LOWEST_HZ) || (s->level[i] > weak && s->level[i] < strong))
-            continue;
-        const int side = s->level[i] >= strong;
-        sum[side] += between_harmonics(s->power + i * VX_PAVA_BINS, (double)pitch->f0_hz[i]);
-        count[side]++;
-    }
-    return sum[1] / count[1] - sum[0] / count[0];
+    qsort(values, n, sizeof *values, rising);
+    return values[n / 2];
 }
 
-/* ---- all ------------------------------------------------------------------------------------------------------------ */
+/* Medians, since frames in which a voice begins or ends are soft and have no valleys. scratch: room for 2 n_frames */
+static double distortion(const vx_spectrogram *s, const vx_pitch *pitch, double nothing, float *scratch)
+{
+    size_t n = 0, n_weak = 0, n_strong = 0;
+    /* Levels are done with when the valleys come. */
+    float *const levels = scratch, *const weak = scratch, *const strong = scratch + s->n_frames;
+    for (size_t i = 0; i < s->n_frames; i++)
+        if (pitch->f0_hz[i] > 0)
+            levels[n++] = s->level[i];
+    if (n < MIN_VOICED)
+        return NAN;
+    qsort(levels, n, sizeof *levels, rising);
+    const float low = levels[n / 4], high = levels[n - 1 - n / 4];
+    for (size_t i = 0; i < s->n_frames; i++) {
+        if (!(pitch->f0_hz[i] > 0) || (s->level[i] > low && s->level[i] < high))
+            continue;
+        const float v = (float)valleys(s->power + i * VX_PAVA_BINS, nothing);
+        if (s->level[i] >= high)
+            strong[n_strong++] = v;
+        else
+            weak[n_weak++] = v;
+    }
+    return n_weak > 0 ? (double)(median(strong, n_strong) - median(weak, n_weak)) : NAN;
+}
+
+/* ---- all --------------------------------------------------------------------------------------------------------- */
 
 vx_err vx_channel_measure(const vx_spectrogram *spectrogram, const vx_pitch *pitch, vx_channel *ret, vx_errinfo *info)
 {
-    double speech[VX_PAVA_BINS], pauses[VX_PAVA_BINS], speech_db[THIRDS], pauses_db[THIRDS];
-    const size_t n_speech = mean_spectrum(spectrogram, true, speech);
-    const bool has_pauses = mean_spectrum(spectrogram, false, pauses) >= MIN_PAUSE;
-    if (n_speech < MIN_SPEECH)
+    if (spectrogram->n_speech < MIN_SPEECH + 2) /* without the ends */
         return vx_errinfo_set(info, VX_ERR_NOT_FOUND, "less than half a second of speech");
-    float *scratch = malloc(spectrogram->n_frames * sizeof *scratch);
-    if (!scratch)
+    const size_t bytes = 2 * spectrogram->n_frames * sizeof(float);
+    float *scratch = malloc(bytes);
+    if (scratch == NULL)
         return VX_ERR_NOMEM;
-    thirds_of(speech, speech_db);
-    thirds_of(pauses, pauses_db);
 
-    vx_channel c;
-    c.low_edge_hz = low_edge(speech);
-    c.high_edge_hz = high_edge(speech, has_pauses ? pauses : NULL);
-    const int low = third_of(fmax(c.low_edge_hz, FIRST_HZ)), high = third_of(c.high_edge_hz);
-    c.low_slope_db = slope(speech_db, 0, low + 3 < THIRDS ? low + 3 : THIRDS - 1);
-    c.tilt_db = slope(speech_db, third_of(500), high);
-    c.ripple_db = ripple(speech_db, low, high);
-    c.floor_slope_db = has_pauses ? slope(pauses_db, third_of(125), third_of(4000)) : NAN;
-    c.floor_ripple_db = has_pauses ? ripple(pauses_db, third_of(125), third_of(4000)) : NAN;
-    double all_speech = 0, all_pauses = 0;
-    for (int k = 3; k < VX_PAVA_BINS; k++)
-        all_speech += speech[k], all_pauses += pauses[k];
-    c.floor_depth_db = has_pauses ? db(all_speech) - db(all_pauses) : NAN;
-    c.floor_change_db = floor_change(spectrogram);
-    c.distortion_db = distortion(spectrogram, pitch, scratch);
+    spectra s;
+    double thirds[THIRDS];
+    mean_spectra(spectrogram, &s);
+    thirds_of(s.voice, thirds);
+    vx_channel c = {.low_edge_hz = low_edge(s.voice),
+                    .high_edge_hz = high_edge(&s),
+                    .floor_slope_db = NAN,
+                    .floor_ripple_db = NAN,
+                    .floor_depth_db = NAN,
+                    .floor_change_db = NAN};
+    /* The third that the upper edge cuts through is half empty. */
+    const int low = third_of(c.low_edge_hz), high = third_of(c.high_edge_hz) - 1;
+    c.low_slope_db = slope(thirds, 0, low + 3);
+    c.tilt_db = slope(thirds, third_of(500), high);
+    c.ripple_db = ripple(thirds, low + PASS, high);
+    if (s.n_pauses >= MIN_PAUSE)
+        measure_pauses(spectrogram, &s, &c);
+    c.distortion_db = distortion(spectrogram, pitch, s.nothing * (NOTHING_IN_VALLEYS / NOTHING), scratch);
+    vx_wipe(&s, sizeof s);
+    vx_wipe(scratch, bytes);
     free(scratch);
     *ret = c;
     return VX_OK;

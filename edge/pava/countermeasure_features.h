@@ -1,13 +1,12 @@
 /* countermeasure_features.h - what the network is shown of a recording.
  * Owns:   choosing a stretch of it, three kinds of rows over its frames. Does not: know weights (countermeasure.c).
  *
- * Bands: power in steps of 125 Hz, in nepers. The steps are equal up to 8 kHz because vocoders leave their traces high up.
- * Pulses: how unevenly sound is spread over 24 ms in each of 16 bands. A glottis lets out a pulse a cycle; machines that
- * make up phases (Griffin and Lim's, phase vocoders) spread it, and power spectra do not show that: without these rows and
- * the next, their speech was told from voices no better than by a coin.
- * Together: whether neighbouring bands rise and fall together within those 24 ms, as what one pulse excites does.
+ * Spectra tell texts read by machines from voices; what vocoders and converters do to a voice they hardly tell. That lies
+ * in the pulses of the glottis: each excites all of the tract at once, rises faster than it fades, and leaves neighbouring
+ * bands ringing in step. Machines that make up phases, lay cycles over each other or move formants disturb this, and a
+ * loudspeaker in a room blurs it. So most rows look at envelopes of 2 ms. docs/pava.md has what each kind is good for.
  *
- * All of it is measured against the level of speech, with a floor 60 dB below that: no gain changes the rows, and what lies
+ * All of it is measured against the level of speech, with a floor 70 dB below that: no gain changes the rows, and what lies
  * deeper (the rounding to 16 bits, digital silence) tells of files and not of voices.
  */
 #ifndef VX_EDGE_PAVA_COUNTERMEASURE_FEATURES_H
@@ -18,11 +17,22 @@
 #include "edge/pava/spectrogram.h"
 
 enum {
-    VX_TRACE_BANDS = 64,
-    VX_TRACE_PULSES = 16,
-    VX_TRACE_ROWS = VX_TRACE_BANDS + VX_TRACE_PULSES + VX_TRACE_PULSES - 1,
+    VX_TRACE_BANDS = 64,     /* of 125 Hz: even up to 8 kHz, because machines leave traces high up */
+    VX_TRACE_ENVELOPES = 16, /* 500 Hz apart */
+
+    /* Where the rows of one kind begin. */
+    VX_TRACE_POWER = 0,                                         /* of each band, nepers */
+    VX_TRACE_COMB = VX_TRACE_POWER + VX_TRACE_BANDS,            /* how uneven 500 Hz of the spectrum are: harmonics */
+    VX_TRACE_PULSES = VX_TRACE_COMB + VX_TRACE_ENVELOPES,       /* how uneven the envelope is over 24 ms */
+    VX_TRACE_PEAKS = VX_TRACE_PULSES + VX_TRACE_ENVELOPES,      /* its skewness: few high peaks, or few deep gaps */
+    VX_TRACE_ATTACKS = VX_TRACE_PEAKS + VX_TRACE_ENVELOPES,     /* that of its steps: steep rise and slow fall */
+    VX_TRACE_TOGETHER = VX_TRACE_ATTACKS + VX_TRACE_ENVELOPES,  /* its correlation with that of the next band, */
+    VX_TRACE_LEAD = VX_TRACE_TOGETHER + VX_TRACE_ENVELOPES - 1, /* and with the slope of that: which one is earlier */
+    VX_TRACE_SKEW = VX_TRACE_LEAD + VX_TRACE_ENVELOPES - 1,     /* of samples, and of their differences, unsigned */
+    VX_TRACE_ROWS = VX_TRACE_SKEW + 2,
+
     VX_TRACE_SPEECH_MIN = 50, /* frames; with fewer there is too little to judge */
-    VX_TRACE_FRAMES_MAX = 600 /* looked at, so that memory and time are bounded; more told nothing more */
+    VX_TRACE_FRAMES_MAX = 600 /* looked at, so that memory and time are bounded whatever is recorded */
 };
 
 /* Frames [first, first + n) of a recording. */
@@ -37,7 +47,7 @@ VX_MUST_CHECK vx_err vx_trace_choose(const vx_spectrogram *spectrogram, vx_trace
 
 /* Measures a stretch.
  * samples     [in]  n, finite; spectrogram [in] of the same samples; stretch [in] of that
- * ret_rows    [out] [VX_TRACE_ROWS, ld]: bands, pulses, together; a column a frame; columns behind the last are left alone
+ * ret_rows    [out] [VX_TRACE_ROWS, ld], a column a frame; columns behind the last are left alone
  * Errors  NOMEM; ret_rows is then undefined. Threads: any. */
 VX_MUST_CHECK vx_err vx_trace_measure(const float *samples, size_t n, const vx_spectrogram *spectrogram,
                                       const vx_trace_stretch *stretch, float *ret_rows, size_t ld);

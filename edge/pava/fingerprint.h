@@ -47,12 +47,12 @@ VX_MUST_CHECK vx_err vx_fingerprint_unpack(const uint8_t *bytes, size_t n, vx_fi
  * evidence [out] rises with agreement; a replay is at or above VX_FINGERPRINT_SAME */
 typedef struct {
     double evidence;
-    int n_agreeing;   /* landmarks on the best delay, no more than three of any 60 ms */
+    int n_agreeing;   /* landmarks on the best delay that count */
     int delay_frames; /* of the second against the first */
 } vx_fingerprint_match;
 #define VX_FINGERPRINT_SAME 1.0 /* evidence is scaled so: docs/pava.md has the rates */
 void vx_fingerprint_compare(const vx_fingerprint *a, const vx_fingerprint *b, vx_fingerprint_match *ret);
-/* The best of many: the same as vx_fingerprint_compare(asked, &heard[i]) for each i, at a third of the time.
+/* The best of many: the same as vx_fingerprint_compare(asked, &heard[i]) for each i, at a quarter of the time.
  * heard     [in]  [n], borrowed; n may be 0: then there is no evidence, and *ret_which is 0
  * ret_which [out] the one that agrees best; the first of equals */
 void vx_fingerprint_find(const vx_fingerprint *asked, const vx_fingerprint *heard, size_t n,

@@ -5,8 +5,9 @@
  * landmarks are the same, and their votes fall on one delay; all others scatter. How many fall together by chance is read
  * off the delays around: two vowels of one pitch agree on 100 ms of delays, and so on none.
  *
- * What agrees by accident agrees together: one harmonic of a vowel, and all of them do; the beep of a telephone exchange
- * is in thousands of calls. So no 60 ms count more than three landmarks.
+ * What agrees by accident agrees together: one harmonic of a vowel, and all of them do; a click is at all frequencies; the
+ * beeps of a telephone exchange, and a radio's tone that pulses, are in thousands of recordings. So no 60 ms and no 63 Hz
+ * count more than a few.
  */
 #include <math.h>
 #include <string.h>
@@ -21,27 +22,33 @@ enum {
     SPAN = 2 * TOGETHER + 1,
     AROUND = 20, /* spans on each side of a delay that say what chance does there: 150 ms */
     SHADOW = 3,  /* those next to it do not: a landmark that lies a little off */
-    CHUNK = 128,
     STRETCH = 24,
     PER_STRETCH = 3, /* landmarks that count of 60 ms */
     ZONE = 8,
     PER_ZONE = 4, /* and of 63 Hz */
+    CHUNK = 128,  /* delays that are counted at once */
+    SLOTS = 2,
+    ELSEWHERE = TIMES + CHUNK + 2, /* behind all that is counted */
 };
 
-/* Deviations above chance that make a replay. */
+/* Deviations above chance that make a replay: two utterances of one person get there once in ten million pairs or so, and
+ * a lock compares with thousands at each attempt. */
 static const double SAME_DEVIATIONS = 5.0;
 
-/* The landmarks of one recording, to be found by frequency: the times of frequency f are times[first[f]] up to
- * times[first[f + 1]]. Frequencies are moved up by NEAR, so that both ends have neighbours. */
+/* The landmarks of one recording, to be found by frequency: those near frequency f have the times times[first[f]] up to
+ * times[first[f + 2 * NEAR + 1]]. How many those are changes from frequency to frequency, and no processor guesses it: half
+ * the time of a comparison went there. So SLOTS of them, fewer or not, vote without being counted first. */
 typedef struct {
     uint16_t first[FREQUENCIES + 2 * NEAR + 1];
     uint16_t times[VX_FINGERPRINT_LANDMARKS];
-    int end; /* behind the last time */
+    int16_t slots[FREQUENCIES][SLOTS]; /* minus the first times near a frequency; ELSEWHERE: there is none */
+    int end;                           /* behind the last time */
 } by_frequency;
 
-/* Votes for the delays from -asked->end on. */
+/* Votes for the delays from -asked->end on. Landmarks differ, so one gives a delay at most a vote for each of the
+ * frequencies around it: 16 bits hold them. */
 typedef struct {
-    int16_t votes[2 * TIMES + CHUNK + 2];
+    int16_t votes[2 * TIMES + ELSEWHERE];
 } ballot;
 
 static void arrange(const vx_fingerprint *f, by_frequency *ret)
@@ -54,6 +61,11 @@ static void arrange(const vx_fingerprint *f, by_frequency *ret)
     }
     for (int i = 1; i <= FREQUENCIES + 2 * NEAR; i++)
         ret->first[i] = (uint16_t)(ret->first[i] + ret->first[i - 1]);
+    for (int i = 0; i < FREQUENCIES; i++)
+        for (int k = 0; k < SLOTS; k++) {
+            const int at = ret->first[i] + k;
+            ret->slots[i][k] = at < ret->first[i + 2 * NEAR + 1] ? (int16_t)-ret->times[at] : ELSEWHERE;
+        }
 }
 
 /* Returns the number of votes. */
@@ -65,7 +77,9 @@ static int vote(const by_frequency *asked, const vx_fingerprint *heard, int n_de
         const vx_landmark l = heard->landmarks[i];
         const int from = asked->first[l.frequency], to = asked->first[l.frequency + 2 * NEAR + 1];
         int16_t *at = b->votes + asked->end + l.time;
-        for (int j = from; j < to; j++)
+        for (int k = 0; k < SLOTS; k++)
+            at[asked->slots[l.frequency][k]]++;
+        for (int j = from + SLOTS; j < to; j++)
             at[-asked->times[j]]++;
         n += to - from;
     }
@@ -114,20 +128,21 @@ static double deviations(double found, double expected)
 }
 
 /* What any delay would get on average if votes fell blindly. */
-static double blind(const by_frequency *asked, int heard_end, int delay, int n_votes)
+static double blind(const by_frequency *asked, const vx_fingerprint *heard, int delay, int n_votes)
 {
-    const int from = delay > 0 ? delay : 0, to = heard_end < asked->end + delay ? heard_end : asked->end + delay;
-    return (double)n_votes * SPAN * (to - from) / ((double)asked->end * heard_end);
+    const int from = delay > 0 ? delay : 0, to = heard->end < asked->end + delay ? heard->end : asked->end + delay;
+    return to > from ? (double)n_votes * SPAN * (to - from) / ((double)asked->end * heard->end) : 0;
 }
 
-/* Landmarks that agree on a delay and, on average, on those around, where no stretch counts more than PER_STRETCH. */
+/* Landmarks that agree on a delay and, on average, on those around, where no stretch and no zone counts more than it
+ * may. */
 static int agree(const by_frequency *asked, const vx_fingerprint *heard, int delay, double *ret_around)
 {
     enum { SPANS = 2 * AROUND + 1, HALF = AROUND * SPAN + TOGETHER };
     uint8_t of_stretch[TIMES / STRETCH][SPANS];
     uint8_t of_zone[SPANS];
     int sums[SPANS] = {0}, around = 0, zone = -1;
-    memset(of_stretch, 0, (size_t)(heard->end / STRETCH + 1) * sizeof of_stretch[0]);
+    memset(of_stretch, 0, (size_t)((heard->end + STRETCH - 1) / STRETCH) * sizeof of_stretch[0]);
     for (size_t i = 0; i < heard->n; i++) {
         const vx_landmark l = heard->landmarks[i];
         if (l.frequency / ZONE != zone) {
@@ -155,11 +170,13 @@ static int agree(const by_frequency *asked, const vx_fingerprint *heard, int del
 /* Replaces *best if heard agrees better. */
 static bool improve(const by_frequency *asked, const vx_fingerprint *heard, ballot *b, vx_fingerprint_match *best)
 {
-    const int heard_end = heard->end, n_delays = asked->end + heard_end;
+    const int n_delays = asked->end + heard->end, n_votes = vote(asked, heard, n_delays, b);
     int place;
-    const int n_votes = vote(asked, heard, n_delays, b), most = count(b, n_delays, &place), delay = place - asked->end;
-    const double chance = blind(asked, heard_end, delay, n_votes);
-    /* With every stretch counted whole it cannot be less. */
+    if (n_votes == 0)
+        return false;
+    const int most = count(b, n_delays, &place), delay = place - asked->end;
+    const double chance = blind(asked, heard, delay, n_votes);
+    /* With everything counted it cannot be less. */
     if (deviations(most, chance) <= best->evidence * SAME_DEVIATIONS)
         return false;
     double around;

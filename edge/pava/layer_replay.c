@@ -1,6 +1,7 @@
 /* layer_replay.c - layer 1: the very recording that was heard before.
  * People do not say a sentence twice with the same hundredths of a second; a loudspeaker does nothing else.
  */
+#include <math.h>
 #include <stdio.h>
 
 #include "edge/pava/layer.h"
@@ -19,13 +20,13 @@ static bool measure(const vx_scene *scene, double *ret_measures, char ret_reason
         return false;
     }
     vx_fingerprint_find(&scene->fingerprint, scene->known->heard, scene->known->n_heard, &best, &which);
-    ret_measures[0] = best.evidence;
-    ret_measures[1] = best.n_agreeing;
+    /* Below SAME chance alone speaks, and the more is known the louder: that must not age into an accusation. */
+    ret_measures[0] = fmax(best.evidence - VX_FINGERPRINT_SAME, 0);
     return true;
 }
 
 const vx_layer vx_layer_replay = {
     .name = "replay",
-    .measures = {"repeat_evidence", "repeat_landmarks"},
+    .measures = {"repeat_evidence"},
     .measure = measure,
 };

@@ -42,7 +42,11 @@ static void run_layer(const vx_scene *scene, vx_pava_layer i, vx_layer_finding *
     vx_layer_finding f = {.status = VX_EVIDENCE_INCONCLUSIVE, .spoof = 0.5, .reliability = weights->reliability};
     for (int m = 0; m < VX_PAVA_MEASURES; m++)
         f.measures[m] = NAN;
-    if (layers[i]->measure(scene, f.measures, f.reason)) {
+    /* Measures that came too late might have accused: without them a layer must not acquit. */
+    if (scene->late && i != VX_LAYER_REPLAY) {
+        f.status = VX_EVIDENCE_UNAVAILABLE;
+        (void)snprintf(f.reason, sizeof f.reason, "it took too long");
+    } else if (layers[i]->measure(scene, f.measures, f.reason)) {
         f.status = VX_EVIDENCE_VALID;
         f.llr = vx_layer_llr(weights, f.measures);
         f.spoof = 1 / (1 + exp(-f.llr));

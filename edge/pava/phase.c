@@ -5,62 +5,88 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "edge/pava/lpc.h"
 #include "shared/base/bytes.h"
 
 enum {
     ORDER = 18,
-    LAGS = 20,    /* ORDER + 1, rounded up to what vector registers hold */
-    LENGTH = 800, /* samples of a frame: its middle cycle, half a cycle around it, and the event after */
+    LAGS = 20,     /* ORDER + 1, rounded up to what vector registers hold */
+    TAPS = 21,     /* ORDER + 1, and two of smoothing */
+    LENGTH = 800,  /* samples of a frame: its middle cycle, half a cycle around it, and the event after */
     LONGEST = 213, /* of a cycle, 75 Hz: half the frame and 15/8 of it stay within the frame */
+    NEAR = 32,     /* 2 ms on each side of an event */
     MIN_VOICED = 20,
 };
 static const double PI = 3.14159265358979323846, RATE = 16000, EMPHASIS = 0.97;
 /* Times are told as of a cycle of 125 Hz: a low voice would have wider pulses than a high one otherwise. */
 static const double STANDARD_CYCLE = 128;
-/* Of voices prediction leaves a hundredth of the power and more; what leaves less is a tone, and has no events. */
+/* Share of the power: the least that prediction left of 57,000 voiced frames was 1e-4. A tone leaves less, and has no
+ * events. */
 static const double LEAST_REST = 1e-5;
 
 typedef enum { SPREAD, MIDDLE, SKEWNESS, CREST, COHERENCE, N_MEASURES } measure;
 
 typedef struct {
     double window[LENGTH];
-    double sound[LENGTH + ORDER], shaped[LAGS - 1 + LENGTH]; /* emphasised; the latter windowed, zeros before it */
-    double rest[LENGTH];                                     /* what prediction leaves */
+    double sound[TAPS - 1 + LENGTH], shaped[LAGS - 1 + LENGTH]; /* emphasised; the latter windowed, zeros before it */
+    double rest[LENGTH];                                        /* what prediction leaves */
 } work;
 
-/* Lags run inside, so that the additions of one do not wait for each other. ret [LAGS] */
+/* Lags run inside, so that the additions of one do not wait for each other; four samples at once, so that the sums are
+ * not stored for each. ret [LAGS] */
 static void correlate(const double *shaped, double *ret)
 {
     double sums[LAGS] = {0};
-    for (int i = 0; i < LENGTH; i++)
+    for (int i = 0; i < LENGTH; i += 4) {
+        const double *x = shaped + i, *now = x + LAGS - 1;
         for (int k = 0; k < LAGS; k++)
-            sums[k] += shaped[i + LAGS - 1] * shaped[i + k];
+            sums[k] += now[0] * x[k] + now[1] * x[k + 1] + now[2] * x[k + 2] + now[3] * x[k + 3];
+    }
     for (int k = 0; k < LAGS; k++)
         ret[LAGS - 1 - k] = sums[k];
+}
+
+/* Weights of TAPS samples: what prediction leaves, smoothed by 1 2 1. Above 4 kHz that is mostly noise, and would hide
+ * the events of a voice with little treble. */
+static void smoothed(const double a[ORDER + 1], double ret[TAPS])
+{
+    memset(ret, 0, TAPS * sizeof *ret);
+    for (int k = 0; k <= ORDER; k++) {
+        ret[k] += 0.25 * a[k];
+        ret[k + 1] += 0.5 * a[k];
+        ret[k + 2] += 0.25 * a[k];
+    }
+}
+
+/* sound [LENGTH] with TAPS - 1 samples before it; ret [LENGTH] */
+static void filter(const double *sound, const double taps[TAPS], double *restrict ret)
+{
+    memset(ret, 0, LENGTH * sizeof *ret);
+    for (int k = 0; k < TAPS; k += 3)
+        for (int i = 0; i < LENGTH; i++)
+            ret[i] += taps[k] * sound[i - k] + taps[k + 1] * sound[i - k - 1] + taps[k + 2] * sound[i - k - 2];
 }
 
 /* Prediction of the samples around `middle`. False where there is nothing to predict. */
 static bool predict(work *w, const float *samples, size_t n, size_t middle)
 {
-    double r[LAGS], a[ORDER + 1], error;
-    if (middle < LENGTH / 2 + ORDER + 1 || middle + LENGTH / 2 > n)
+    double r[LAGS], a[ORDER + 1], taps[TAPS], error;
+    const double *sound = w->sound + TAPS - 1;
+    if (middle < LENGTH / 2 + TAPS || middle + LENGTH / 2 > n)
         return false;
-    const float *from = samples + middle - LENGTH / 2 - ORDER;
-    for (int i = 0; i < LENGTH + ORDER; i++)
+    const float *from = samples + middle - LENGTH / 2 - (TAPS - 1);
+    for (int i = 0; i < TAPS - 1 + LENGTH; i++)
         w->sound[i] = (double)from[i] - EMPHASIS * (double)from[i - 1];
     for (int i = 0; i < LENGTH; i++)
-        w->shaped[LAGS - 1 + i] = w->window[i] * w->sound[ORDER + i];
+        w->shaped[LAGS - 1 + i] = w->window[i] * sound[i];
     correlate(w->shaped, r);
     r[0] *= 1 + 1e-6; /* 60 dB under it is as good as nothing */
     if (!vx_lpc_solve(r, ORDER, a, &error) || error < LEAST_REST)
         return false;
-    for (int i = 0; i < LENGTH; i++)
-        w->rest[i] = w->sound[ORDER + i];
-    for (int k = 1; k <= ORDER; k++)
-        for (int i = 0; i < LENGTH; i++)
-            w->rest[i] += a[k] * w->sound[ORDER + i - k];
+    smoothed(a, taps);
+    filter(sound, taps, w->rest);
     return true;
 }
 
@@ -85,17 +111,28 @@ static double skewness(const double *e, int cycle)
     return m2 > 0 ? m3 / (m2 * sqrt(m2)) : 0;
 }
 
-/* Correlation of half a cycle around an event with that around the next one, which lies near a cycle on: near, since no
- * cycle is as long as the last. */
+/* Highest correlation of half a cycle around an event with what follows about a cycle later: about, since no cycle is
+ * as long as the last. */
 static double coherence(const double *e, int event, int cycle)
 {
-    double ab = 0, aa = 0, bb = 0;
-    const int slack = cycle / 8, next = find_event(e, event + cycle - slack, 2 * slack + 1);
-    for (int t = -cycle / 4; t < cycle / 4; t++) {
-        const double a = e[event + t], b = e[next + t];
-        ab += a * b, aa += a * a, bb += b * b;
+    double best = -1;
+    const int slack = cycle / 8, quarter = cycle / 4;
+    for (int lag = cycle - slack; lag <= cycle + slack; lag++) {
+        double ab = 0, aa = 0, bb = 0;
+        for (int t = event - quarter; t < event + quarter; t++)
+            ab += e[t] * e[t + lag], aa += e[t] * e[t], bb += e[t + lag] * e[t + lag];
+        best = fmax(best, aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0);
     }
-    return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
+    return best;
+}
+
+/* Over the same stretch for all voices: the RMS of a cycle falls as the cycle grows. */
+static double crest(const double *e, int event)
+{
+    double energy = 0;
+    for (int t = -NEAR; t < NEAR; t++)
+        energy += e[event + t] * e[event + t];
+    return 10 * log10(e[event] * e[event] / energy * (2 * NEAR));
 }
 
 /* One frame's measures. cycle [in] samples, at most LONGEST. False where it is silent. */
@@ -107,14 +144,13 @@ static bool measure_frame(const double *e, int cycle, double ret[N_MEASURES])
         const double power = e[event + t] * e[event + t];
         energy += power, first += t * power, second += (double)t * t * power;
     }
-    if (!(energy > 0))
+    if (!(energy > 0 && fabs(e[event]) > 0))
         return false;
     const double ms = STANDARD_CYCLE / cycle / RATE * 1000;
     ret[SPREAD] = sqrt(second / energy) * ms;
     ret[MIDDLE] = first / energy * ms;
     ret[SKEWNESS] = skewness(e, cycle);
-    double near = 0; for (int t = -32; t < 32; t++) near += e[event + t] * e[event + t];
-    ret[CREST] = 10 * log10(e[event] * e[event] / near * 64);
+    ret[CREST] = crest(e, event);
     ret[COHERENCE] = coherence(e, event, cycle);
     return true;
 }

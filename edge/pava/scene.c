@@ -134,7 +134,8 @@ static vx_err measure_tract(vx_scene *s, vx_errinfo *info)
 /* One that is late or has failed says so in its place; only lack of memory ends them all. */
 static vx_err analyse(vx_scene *s, analysis_fn *run, vx_analysis *a, uint64_t deadline_ns)
 {
-    if (deadline_ns != 0 && vx_now_ns() >= deadline_ns)
+    s->late = s->late || (deadline_ns != 0 && vx_now_ns() >= deadline_ns);
+    if (s->late)
         a->err = vx_errinfo_set(&a->info, VX_ERR_DEADLINE, "it took too long");
     else
         a->err = run(s, &a->info);

@@ -31,6 +31,7 @@ typedef struct {
     const float *samples; /* borrowed; finite */
     size_t n;
     const vx_pava_known *known; /* borrowed */
+    bool late;                  /* the time was over before the last analysis */
     vx_spectrogram spectrogram;
     vx_pitch pitch;
     vx_cycles cycles;

@@ -53,18 +53,21 @@ static bool sweep(const vx_presented *p, size_t n, const double *weights, visit_
 }
 
 typedef struct {
-    double least_gap, eer, apcer_1, apcer_5;
+    double before_apcer, before_bpcer; /* of the threshold before */
+    double eer, apcer_1, apcer_5;      /* eer: NAN until the curves have crossed */
 } summary;
 
 static void summarise(void *arg, double apcer, double bpcer)
 {
     static const double ROUNDING = 1e-9;
     summary *s = arg;
-    const double gap = fabs(apcer - bpcer);
-    if (gap < s->least_gap) {
-        s->least_gap = gap;
-        s->eer = (apcer + bpcer) / 2;
+    /* Where the line from the point before to this one meets that of equal errors: between two thresholds that many
+     * recordings tie at there is no third, but any mixture of the two. */
+    if (isnan(s->eer) && apcer <= bpcer) {
+        const double above = s->before_apcer - s->before_bpcer, below = bpcer - apcer;
+        s->eer = above + below > 0 ? s->before_bpcer + above / (above + below) * (bpcer - s->before_bpcer) : bpcer;
     }
+    s->before_apcer = apcer, s->before_bpcer = bpcer;
     if (bpcer <= 0.01 + ROUNDING)
         s->apcer_1 = fmin(s->apcer_1, apcer);
     if (bpcer <= 0.05 + ROUNDING)
@@ -73,7 +76,7 @@ static void summarise(void *arg, double apcer, double bpcer)
 
 static bool rates_of(const vx_presented *p, size_t n, const double *weights, double ret[N_RATES])
 {
-    summary s = {INFINITY, 1, 1, 1};
+    summary s = {1, 0, NAN, 1, 1};
     if (!sweep(p, n, weights, summarise, &s))
         return false;
     ret[0] = s.eer, ret[1] = s.apcer_1, ret[2] = s.apcer_5;

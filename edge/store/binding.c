@@ -35,7 +35,7 @@ static const bound_rows profile_rows[] = {
     {"SELECT e.sample, e.model, e.made_ms, substr(e.vector, -16) FROM embeddings e NOT INDEXED"
      " JOIN samples s NOT INDEXED ON s.id = e.sample WHERE s.speaker = ?1 ORDER BY e.rowid",
      false},
-    {"SELECT n, digest FROM heard WHERE speaker = ?1", true},
+    {"SELECT first, last, before, tag FROM heard NOT INDEXED WHERE speaker = ?1", true},
     {NULL, false},
 };
 

@@ -6,8 +6,8 @@
  *
  *   sealed head  ->  number and MAC of the last audit entry, number of attempts, roster
  *   roster       =   MAC over the number and MAC of every profile, and over the last numbers given
- *   profile      =   MAC over the row of the speaker, the rows of all its recordings and of all their voiceprints, and the
- *                    digest of the utterances heard of it (utterances.c)
+ *   profile      =   MAC over the row of the speaker, the rows of all its recordings and of all their voiceprints, and both
+ *                    ends of the chain of utterances heard of it (utterances.c)
  *   attempt      =   MAC over its row
  *
  * A row that is edited does not fit its MAC; a row that is added, taken away, handed to another, or put back to what it
@@ -65,11 +65,11 @@ VX_MUST_CHECK vx_err vx_roster_mac(vx_store *store, uint8_t ret_mac[VX_MAC], vx_
 
 /* ---- utterances (utterances.c) ------------------------------------------------------------------------------------ */
 
-/* That the utterances of every speaker are those that were heard; under vx_store_hold, behind vx_profiles_prove. Errors:
- * STORE_CORRUPT, IO, NOMEM. */
-VX_MUST_CHECK vx_err vx_all_heard_prove(vx_store *store, vx_errinfo *info);
+/* That the utterances of every speaker are those that were heard, and open; under vx_store_hold, behind
+ * vx_profiles_prove. Errors: STORE_CORRUPT, IO, NOMEM. */
+VX_MUST_CHECK vx_err vx_utterances_prove(vx_store *store, vx_errinfo *info);
 
-/* vx_store_remember with a bound of its own. */
+/* vx_store_remember with a bound of its own, at least 1, for tests. */
 VX_MUST_CHECK vx_err vx_store_remember_most(vx_store *store, int64_t speaker, int64_t taken_ms, const void *bytes,
                                             size_t n, int64_t most, vx_errinfo *info);
 

@@ -80,12 +80,6 @@ static bool vector_place(sqlite3_stmt *row, char ret_place[VX_PLACE_CAP])
     return true;
 }
 
-static bool utterance_place(sqlite3_stmt *row, char ret_place[VX_PLACE_CAP])
-{
-    vx_place_utterance(ret_place, sqlite3_column_int64(row, 1), sqlite3_column_int64(row, 2));
-    return true;
-}
-
 static bool value_place(sqlite3_stmt *row, char ret_place[VX_PLACE_CAP])
 {
     const char *name = (const char *)sqlite3_column_text(row, 1);
@@ -101,7 +95,6 @@ static const struct {
 } sealed[] = {
     {"SELECT audio, speaker, id FROM samples WHERE audio IS NOT NULL", audio_place},
     {"SELECT vector, s.speaker, s.id, model FROM embeddings e JOIN samples s ON s.id = e.sample", vector_place},
-    {"SELECT fingerprint, speaker, id FROM utterances", utterance_place},
     {"SELECT value, name FROM vals", value_place},
 };
 
@@ -142,7 +135,7 @@ vx_err vx_store_check(vx_store *store, vx_errinfo *info)
     if (err == VX_OK)
         err = vx_profiles_prove(store, info);
     if (err == VX_OK)
-        err = vx_all_heard_prove(store, info);
+        err = vx_utterances_prove(store, info);
     if (err == VX_OK)
         err = vx_attempts_prove(store, info);
     if (err == VX_OK)

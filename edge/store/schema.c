@@ -75,16 +75,19 @@ static const char version_1[] =
 /* Fingerprints of what was said, and what ties them to the profile (utterances.c). */
 static const char version_2[] =
     "CREATE TABLE utterances ("
-    "  id INTEGER PRIMARY KEY AUTOINCREMENT,"
     "  speaker INTEGER NOT NULL REFERENCES speakers ON DELETE CASCADE,"
+    "  n INTEGER NOT NULL," /* of the speaker: 1, 2, ... without gaps; the oldest are dropped */
     "  taken_ms INTEGER NOT NULL,"
-    "  fingerprint BLOB NOT NULL" /* sealed */
-    ") STRICT;"
+    "  fingerprint BLOB NOT NULL," /* sealed */
+    "  PRIMARY KEY (speaker, n)"
+    ") STRICT, WITHOUT ROWID;"
 
     "CREATE TABLE heard ("
     "  speaker INTEGER PRIMARY KEY REFERENCES speakers ON DELETE CASCADE,"
-    "  n INTEGER NOT NULL,"
-    "  digest BLOB NOT NULL" /* of the speaker's utterances; the MAC of the profile covers it */
+    "  first INTEGER NOT NULL," /* numbers of the utterances there are */
+    "  last INTEGER NOT NULL,"
+    "  before BLOB NOT NULL," /* tags of the seals of the one before the first, and of the last */
+    "  tag BLOB NOT NULL"
     ") STRICT;";
 
 static const char *const steps[VX_STORE_SCHEMA] = {version_1, version_2};

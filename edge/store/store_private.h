@@ -109,9 +109,14 @@ static inline const char *vx_place_audio(char ret_place[VX_PLACE_CAP], int64_t s
     snprintf(ret_place, VX_PLACE_CAP, "speaker/%lld/sample/%lld/audio", (long long)speaker, (long long)sample);
     return ret_place;
 }
-static inline const char *vx_place_utterance(char ret_place[VX_PLACE_CAP], int64_t speaker, int64_t utterance)
+/* before: the tag of the one before it (utterances.c). */
+static inline const char *vx_place_utterance(char ret_place[VX_PLACE_CAP], int64_t speaker, int64_t n, int64_t taken_ms,
+                                             const uint8_t before[16])
 {
-    snprintf(ret_place, VX_PLACE_CAP, "speaker/%lld/utterance/%lld", (long long)speaker, (long long)utterance);
+    char hex[33];
+    vx_hex(before, 16, hex);
+    snprintf(ret_place, VX_PLACE_CAP, "speaker/%lld/utterance/%lld/%lld/%s", (long long)speaker, (long long)n,
+             (long long)taken_ms, hex);
     return ret_place;
 }
 static inline const char *vx_place_vector(char ret_place[VX_PLACE_CAP], int64_t speaker, int64_t sample,

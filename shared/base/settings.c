@@ -155,7 +155,7 @@ static const vx_option settings[] = {
      "For how long."},
     {"VOXLOCK_WAKE", NULL, VX_FOR_EDGE, VX_OPT_BOOL, "", 0, 0, NULL, "true", false,
      "Whether the agent waits for a command phrase while the screen is locked: where it can tell that it is, and a "
-     "profile is armed. The microphone is closed at all other times."},
+     "profile is armed; the microphone is closed at all other times."},
     {"VOXLOCK_PHRASES", NULL, VX_FOR_EDGE, VX_OPT_TEXT, "", 0, 0, NULL, "unlock my screen", false,
      "Command phrases, separated by commas: words of English, eight sounds at least, eight phrases at most."},
     {"VOXLOCK_SPEAK", NULL, VX_FOR_EDGE, VX_OPT_CHOICE, "", 0, 0, "auto|on|off", "auto", false,

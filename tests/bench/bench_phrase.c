@@ -332,6 +332,40 @@ static bool phrases_found(bench *b)
     return true;
 }
 
+/* What sounds like the default phrase, and says something else. */
+static bool others_taken_for_it(bench *b)
+{
+    static const char *const texts[] = {"lock my screen", "please, lock my screen", "block my screen",
+                                        "now lock my screen"};
+    for (int s = 0; s < N_NOISES; s++)
+        for (int kind = 0; kind < 2; kind++) {
+            size_t n = 0, found = 0;
+            for (size_t v = kind ? say_n_flite : 0; v < (kind ? say_n_voices : say_n_flite); v++)
+                for (size_t t = 0; t < sizeof texts / sizeof *texts; t++) {
+                    vx_audio audio = {0};
+                    size_t n_mixed = 0;
+                    double score = 0;
+                    if (!say(say_voices[v], texts[t], &audio))
+                        continue;
+                    float *mixed = in_noise(b, audio.samples, audio.n, "synthetic", SNRS_DB[s], &n_mixed);
+                    const bool ok = mixed && spot(b, VX_PHRASE_DEFAULT, mixed, n_mixed, &score);
+                    free(mixed);
+                    vx_audio_done(&audio);
+                    if (!ok)
+                        return false;
+                    n++;
+                    found += score >= 0.5;
+                }
+            if (n > 0) {
+                printf("\"lock my screen\" and the like by %-10s %4.0f dB  taken for the phrase ",
+                       kind ? "espeak-ng" : "flite", SNRS_DB[s]);
+                print_share(found, n);
+                printf("\n");
+            }
+        }
+    return true;
+}
+
 static bool false_alarms(bench *b)
 {
     for (size_t p = 0; p < b->n_phrases; p++) {
@@ -397,7 +431,7 @@ int main(int argc, char **argv)
     bool ok = mix_load(argv[optind], argv[optind + 1], "", 0, b.seed, &b.data);
     ok = ok && synthetic_digits(&b, (n + say_n_voices - 1) / say_n_voices);
     ok = ok && (folder == NULL || human_digits(&b, folder, n));
-    ok = ok && phrases_found(&b) && (!alarms || false_alarms(&b));
+    ok = ok && phrases_found(&b) && others_taken_for_it(&b) && (!alarms || false_alarms(&b));
     if (ok)
         printf("time: %.1f %% of the length of a recording\n", 100 * b.wall_s / b.audio_s);
     mix_done(&b.data);

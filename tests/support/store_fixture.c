@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "edge/store/store_private.h"
+#include "edge/store/utterances.h"
 #include "tests/support/stats.h"
 
 enum { SLOTS = 64, PATHS = 64, PATH_CAP = 512 };
@@ -171,6 +172,12 @@ static vx_err show_vectors(vx_store *store, const vx_speaker *speaker, vx_buf *o
     return VX_OK;
 }
 
+static vx_err show_utterance(void *arg, int64_t taken_ms, const uint8_t *bytes, size_t n)
+{
+    return vx_buf_printf(arg, "  utterance %lld %zu %016llx\n", (long long)taken_ms, n,
+                         (unsigned long long)digest_of(bytes, n));
+}
+
 static vx_err show_speaker(vx_store *store, const vx_speaker *s, vx_buf *out, vx_errinfo *info)
 {
     vx_sample *list = NULL;
@@ -182,6 +189,8 @@ static vx_err show_speaker(vx_store *store, const vx_speaker *s, vx_buf *out, vx
     for (size_t i = 0; err == VX_OK && i < n; i++)
         err = show_sample(store, &list[i], out, info);
     free(list);
+    if (err == VX_OK)
+        err = vx_store_utterances(store, s->id, show_utterance, out, info);
     return err == VX_OK ? show_vectors(store, s, out, info) : err;
 }
 

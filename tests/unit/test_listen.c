@@ -313,6 +313,87 @@ static void nobody_speaks(void **state)
     }
 }
 
+/* What a listener was told in pauses. */
+typedef struct {
+    int n_asked, ends_at; /* the first, second, ... pause ends it; 0: none does */
+    size_t n[8];          /* samples so far */
+    float begins_with;
+} pauses;
+
+static bool in_pause(void *arg, const float *samples, size_t n)
+{
+    pauses *p = arg;
+    if (p->n_asked < (int)COUNT(p->n))
+        p->n[p->n_asked] = n;
+    p->begins_with = samples[0];
+    return ++p->n_asked == p->ends_at;
+}
+
+/* Words, a pause of 0.3 s, words, silence: asked in both pauses, and ended where the listener says so. */
+static void a_pause_may_end_it(void **state)
+{
+    (void)state;
+    for (int ends_at = 0; ends_at <= 2; ends_at++) {
+        sound s = {0};
+        rig r;
+        pauses p = {.ends_at = ends_at};
+        vx_heard heard;
+        add_room(&s, 1);
+        add_words(&s, 0.6);
+        add_room(&s, 0.3);
+        add_words(&s, 0.6);
+        add_room(&s, 2);
+        rig_begin(&r, &fake_device, &s);
+        vx_listen_options options = usual;
+        options.pause = in_pause;
+        options.pause_arg = &p;
+        assert_int_equal(vx_hear(r.capture, r.vad, &options, &heard, NULL), VX_OK);
+        assert_int_equal(p.n_asked, ends_at == 1 ? 1 : 2);
+        assert_true(p.begins_with == heard.samples[heard.begin]); /* from the begin on */
+        for (int i = 1; i < p.n_asked; i++)
+            assert_true(p.n[i] > p.n[i - 1]);
+        const size_t told = heard.begin + p.n[p.n_asked - 1];
+        if (ends_at == 0) {
+            assert_true(heard.n > told + RATE / 4); /* half a second of silence ended it */
+        } else {
+            assert_int_equal(heard.end, told);
+            assert_int_equal(heard.n, told + RATE / 5); /* with the room that was heard meanwhile */
+        }
+        vx_heard_done(&heard);
+        rig_end(&r, &s);
+    }
+}
+
+static bool count_nothing(void *arg, const vx_vad_frame *frame)
+{
+    int *n = arg;
+    assert_null(frame);
+    return ++*n < 3;
+}
+
+/* A device that gives nothing at all: whoever listens is asked all the same. */
+static void a_device_that_hangs_holds_nobody(void **state)
+{
+    (void)state;
+    const vx_capture_options none = {0};
+    const vx_vad_params params = vx_vad_params_default();
+    /* It is lost, and does not come back. */
+    static const fake_step steps[] = {{.rate = RATE, .channels = 1, .device = "Mic", .n_frames = 0},
+                                      {.err = VX_ERR_IO, .n_no_opening = 1000}};
+    vx_capture *capture = NULL;
+    vx_vad *vad = NULL;
+    vx_heard heard;
+    int n = 0;
+    const vx_listen_options options = {.wait_s = 60, .most_s = 5, .meter = count_nothing, .meter_arg = &n};
+    fake_play(steps, COUNT(steps), 0);
+    assert_int_equal(vx_capture_open_on(&fake_device, &none, &capture, NULL), VX_OK);
+    assert_int_equal(vx_vad_create(&params, &vad), VX_OK);
+    assert_int_equal(vx_hear(capture, vad, &options, &heard, NULL), VX_ERR_CLOSED);
+    assert_int_equal(n, 3);
+    vx_capture_close(capture);
+    vx_vad_destroy(vad);
+}
+
 static void a_stopped_device_says_nothing_half(void **state)
 {
     (void)state;
@@ -380,6 +461,8 @@ int main(void)
         cmocka_unit_test(a_file_may_end_in_the_middle_of_a_word),
         cmocka_unit_test(sound_that_stops_coming_ends_an_utterance),
         cmocka_unit_test(nobody_speaks),
+        cmocka_unit_test(a_pause_may_end_it),
+        cmocka_unit_test(a_device_that_hangs_holds_nobody),
         cmocka_unit_test(a_stopped_device_says_nothing_half),
         cmocka_unit_test(a_long_wait_keeps_little),
         cmocka_unit_test(every_allocation_may_fail),

@@ -21,7 +21,7 @@
 #include "tests/support/npy.h"
 #include "tests/support/stats.h"
 
-enum { RATE = VX_AUDIO_RATE, FIRST_PULSES = VX_TRACE_BANDS, FIRST_TOGETHER = VX_TRACE_BANDS + VX_TRACE_PULSES };
+enum { RATE = VX_AUDIO_RATE };
 #define SEED 11u
 
 static const double PI = 3.14159265358979323846;
@@ -160,120 +160,223 @@ static void looks_where_the_words_are(void **state)
 
 /* ---- what it is shown ------------------------------------------------------------------------------------------------ */
 
-/* Amplitude in one of the pulse bands at one step, by a sum in double; level: of speech. */
-static double amplitude(const float *samples, size_t n, ptrdiff_t middle, int band, double level)
+static double row_at(const measured *m, int row, size_t t)
+{
+    return (double)m->rows[(size_t)row * m->stretch.n + t];
+}
+
+static void agree(const char *what, size_t t, int band, double is, double expected, double within)
+{
+    if (!(fabs(is - expected) <= within))
+        fail_msg("%s of band %d at frame %zu: %g, not %g", what, band, t, is, expected);
+}
+
+/* Sums in double, as the header says it. */
+static double amplitude(const float *samples, size_t n, double offset, ptrdiff_t middle, int band, double level)
 {
     double re = 0, im = 0, energy = 0;
-    for (int i = 0; i < 64; i++) {
-        const ptrdiff_t at = middle - 32 + i;
-        const double w = pow(sin(PI * (i + 0.5) / 64), 2), x = at < 0 || (size_t)at >= n ? 0 : (double)samples[at];
-        re += w * x * cos(2 * PI * (250 + 500 * band) * i / RATE);
-        im += w * x * sin(2 * PI * (250 + 500 * band) * i / RATE);
+    for (int i = 0; i < 32; i++) {
+        const ptrdiff_t at = middle - 16 + i;
+        const double w = pow(sin(PI * (i + 0.5) / 32), 2),
+                     x = at < 0 || (size_t)at >= n ? 0 : (double)samples[at] - offset;
+        re += w * x * cos(2 * PI * 500 * (band + 1) * i / RATE);
+        im += w * x * sin(2 * PI * 500 * (band + 1) * i / RATE);
         energy += w * w;
     }
-    return sqrt((re * re + im * im) / energy / level + 1e-6);
+    return sqrt((re * re + im * im) / energy / level + 1e-7);
 }
 
-/* Logarithm of mean over geometric mean of the power around a frame, and the correlation with the band below. */
-static void pulses_of(const float *samples, size_t n, size_t frame, int band, double level, double *ret_pulses,
-                      double *ret_together)
+static double mean_of(const double *x, int n)
 {
-    double a[24], b[24], power = 0, logs = 0, mean_a = 0, mean_b = 0, aa = 0, bb = 0, ab = 0;
-    for (int i = 0; i < 24; i++) {
-        const ptrdiff_t middle = (ptrdiff_t)(frame * 160 + 80) + (i - 12) * 16 + 8;
-        a[i] = amplitude(samples, n, middle, band, level);
-        b[i] = band > 0 ? amplitude(samples, n, middle, band - 1, level) : 0;
-        power += a[i] * a[i] / 24;
-        logs += 2 * log(a[i]) / 24;
-        mean_a += a[i] / 24;
-        mean_b += b[i] / 24;
-    }
-    for (int i = 0; i < 24; i++) {
-        aa += (a[i] - mean_a) * (a[i] - mean_a);
-        bb += (b[i] - mean_b) * (b[i] - mean_b);
-        ab += (a[i] - mean_a) * (b[i] - mean_b);
-    }
-    *ret_pulses = log(power) - logs;
-    *ret_together = ab / (sqrt(aa * bb) + 1e-6);
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += x[i] / n;
+    return sum;
 }
 
+static double moment(const double *x, int n, int power)
+{
+    const double mean = mean_of(x, n);
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += pow(x[i] - mean, power) / n;
+    return sum;
+}
+
+static double skewness_of(const double *x, int n)
+{
+    return moment(x, n, 3) / (pow(moment(x, n, 2), 1.5) + pow(1e-7, 1.5));
+}
+
+static void check_envelopes(const measured *m, size_t t, double steps[VX_TRACE_ENVELOPES][24])
+{
+    for (int band = 0; band < VX_TRACE_ENVELOPES; band++) {
+        const double *a = steps[band];
+        double slope[23], power = 0, logs = 0;
+        for (int i = 0; i < 24; i++) {
+            power += a[i] * a[i] / 24;
+            logs += 2 * log(a[i]) / 24;
+            if (i > 0)
+                slope[i - 1] = a[i] - a[i - 1];
+        }
+        agree("pulses", t, band, row_at(m, VX_TRACE_PULSES + band, t), log(power) - logs, 2e-3);
+        agree("peaks", t, band, row_at(m, VX_TRACE_PEAKS + band, t), skewness_of(a, 24), 2e-2);
+        agree("attacks", t, band, row_at(m, VX_TRACE_ATTACKS + band, t), skewness_of(slope, 23), 2e-2);
+        if (band + 1 == VX_TRACE_ENVELOPES)
+            continue;
+        const double *b = steps[band + 1], mean_a = mean_of(a, 24), mean_b = mean_of(b, 24);
+        double together = 0, lead = 0;
+        for (int i = 0; i < 24; i++) {
+            together += (a[i] - mean_a) * (b[i] - mean_b) / 24;
+            if (i > 0 && i < 23)
+                lead += (a[i] - mean_a) * (b[i + 1] - b[i - 1]) / 24;
+        }
+        const double both = sqrt(moment(a, 24, 2) * moment(b, 24, 2)) + 1e-7;
+        agree("together", t, band, row_at(m, VX_TRACE_TOGETHER + band, t), together / both, 5e-3);
+        agree("lead", t, band, row_at(m, VX_TRACE_LEAD + band, t), lead / both, 5e-3);
+    }
+}
+
+static void check_spectrum(const measured *m, size_t t, double level)
+{
+    const float *power = m->spectrogram.power + (m->stretch.first + t) * VX_PAVA_BINS;
+    for (int band = 0; band < VX_TRACE_BANDS; band++) {
+        const int begin = band == 0 ? 3 : 4 * band + 1, end = 4 * band + 5;
+        double sum = 0;
+        for (int k = begin; k < end; k++)
+            sum += (double)power[k] / (end - begin);
+        agree("power", t, band, row_at(m, VX_TRACE_POWER + band, t), log(sum / level + 1e-7) / 2, 1e-4);
+    }
+    for (int band = 0; band < VX_TRACE_ENVELOPES; band++) {
+        const int begin = band == 0 ? 3 : 16 * band + 1, end = 16 * band + 17;
+        double sum = 0, logs = 0;
+        for (int k = begin; k < end; k++) {
+            sum += ((double)power[k] / level + 1e-7) / (end - begin);
+            logs += log((double)power[k] / level + 1e-7) / (end - begin);
+        }
+        agree("comb", t, band, row_at(m, VX_TRACE_COMB + band, t), log(sum) - logs, 1e-3);
+    }
+}
+
+/* 400 samples around the frame's middle, and what each differs from 0.95 of the one before. */
+static void check_skew(const measured *m, size_t t, const float *samples, size_t n)
+{
+    const ptrdiff_t middle = (ptrdiff_t)((m->stretch.first + t) * 160 + 80);
+    double plain[400], steps[400];
+    int count = 0;
+    for (ptrdiff_t i = middle > 200 ? middle - 200 : 1; i < middle + 200 && i < (ptrdiff_t)n; i++, count++) {
+        plain[count] = (double)samples[i];
+        steps[count] = (double)samples[i] - 0.95 * (double)samples[i - 1];
+    }
+    agree("skew", t, 0, row_at(m, VX_TRACE_SKEW, t), fabs(moment(plain, count, 3) / pow(moment(plain, count, 2), 1.5)),
+          1e-3);
+    agree("skew", t, 1, row_at(m, VX_TRACE_SKEW + 1, t),
+          fabs(moment(steps, count, 3) / pow(moment(steps, count, 2), 1.5)), 1e-3);
+}
+
+/* Every seventh frame, and the last: its window reaches beyond the recording. */
 static void rows_are_what_they_say(void **state)
 {
     (void)state;
     vx_audio audio = clip_audio("reader2_a.flac");
     measured m = measure(audio.samples, audio.n);
     const vx_spectrogram *s = &m.spectrogram;
-    double level = 0;
-    for (size_t t = 0; t < m.stretch.n; t++)
-        level +=
-            s->speech[m.stretch.first + t] ? (double)s->level[m.stretch.first + t] / (double)m.stretch.n_speech : 0;
-    for (size_t t = 0; t < m.stretch.n; t += t + 1 < m.stretch.n && t + 7 >= m.stretch.n ? m.stretch.n - 1 - t : 7) {
-        const size_t frame = m.stretch.first + t;
-        for (int band = 0; band < VX_TRACE_BANDS; band++) {
-            double sum = 0;
-            const int begin = band == 0 ? 3 : 4 * band + 1, end = 4 * band + 5;
-            for (int k = begin; k < end; k++)
-                sum += (double)s->power[frame * VX_PAVA_BINS + (size_t)k] / (end - begin);
-            assert_true(fabs((double)m.rows[(size_t)band * m.stretch.n + t] - log(sum / level + 1e-6) / 2) < 1e-4);
-        }
-        for (int band = 0; band < VX_TRACE_PULSES; band++) {
-            double pulses, together;
-            pulses_of(audio.samples, audio.n, frame, band, level, &pulses, &together);
-            const double is = (double)m.rows[(size_t)(FIRST_PULSES + band) * m.stretch.n + t];
-            if (!(fabs(is - pulses) < 2e-3))
-                fail_msg("frame %zu, band %d: pulses %g, not %g", frame, band, is, pulses);
-            const double correlated =
-                band > 0 ? (double)m.rows[(size_t)(FIRST_TOGETHER + band - 1) * m.stretch.n + t] : together;
-            if (!(fabs(correlated - together) < 2e-3))
-                fail_msg("frame %zu, band %d: together %g, not %g", frame, band, correlated, together);
-        }
+    double level = 0, offset = 0;
+    for (size_t t = m.stretch.first; t < m.stretch.first + m.stretch.n; t++)
+        level += s->speech[t] ? (double)s->level[t] / (double)m.stretch.n_speech : 0;
+    for (size_t i = 0; i < audio.n; i++)
+        offset += (double)audio.samples[i] / (double)audio.n;
+    for (size_t i = 0; i <= m.stretch.n; i += 7) {
+        const size_t t = i + 7 > m.stretch.n ? m.stretch.n - 1 : i;
+        const ptrdiff_t middle = (ptrdiff_t)((m.stretch.first + t) * 160 + 80);
+        double steps[VX_TRACE_ENVELOPES][24];
+        for (int band = 0; band < VX_TRACE_ENVELOPES; band++)
+            for (int k = 0; k < 24; k++)
+                steps[band][k] = amplitude(audio.samples, audio.n, offset, middle + (k - 12) * 16 + 8, band, level);
+        check_spectrum(&m, t, level);
+        check_envelopes(&m, t, steps);
+        check_skew(&m, t, audio.samples, audio.n);
     }
     measured_done(&m);
     vx_audio_done(&audio);
 }
 
-/* Harmonics of 100 Hz up to 7 kHz, alike in power. */
-typedef enum { PULSES, SCATTERED, NOISE } excitation;
+/* ---- what the rows are for ------------------------------------------------------------------------------------------- */
 
-static double mean_of_rows(const measured *m, size_t first, size_t end)
+static double mean_of_rows(const measured *m, int first, int end)
 {
     double sum = 0;
     size_t count = 0;
-    for (size_t row = first; row < end; row++)
+    for (int row = first; row < end; row++)
         for (size_t t = 0; t < m->stretch.n; t++)
             if (m->spectrogram.speech[m->stretch.first + t]) {
-                sum += (double)m->rows[row * m->stretch.n + t];
+                sum += row_at(m, row, t);
                 count++;
             }
     return sum / (double)count;
 }
 
-/* The three have the same spectrum in 125 Hz bands, so this is what the bands cannot tell. */
+typedef enum { PULSES, SCATTERED, NOISE, N_EXCITATIONS } excitation;
+
+/* Harmonics of 100 Hz up to 7 kHz, alike in power, in step or with any phase; or noise. */
+static void excite(excitation kind, float *samples, size_t n)
+{
+    enum { HARMONICS = 70 };
+    double phase[HARMONICS];
+    uint64_t seed = SEED;
+    for (int h = 0; h < HARMONICS; h++)
+        phase[h] = kind == SCATTERED ? PI * uniform(&seed) : 0;
+    for (size_t i = 0; i < n; i++) {
+        double sum = kind == NOISE ? 6 * uniform(&seed) : 0;
+        for (int h = 1; h <= HARMONICS && kind != NOISE; h++)
+            sum += cos(2 * PI * 100 * h * (double)i / RATE + phase[h - 1]);
+        samples[i] = (float)(0.01 * gate(i) * sum);
+    }
+}
+
+/* In power over bands of 125 Hz the three are alike: these rows say what that cannot. */
 static void pulses_are_told_from_scattered_phases(void **state)
 {
     (void)state;
-    enum { N = 3 * RATE, HARMONICS = 70 };
+    enum { N = 2 * RATE };
     static float samples[N];
-    double pulses[3], together[3], phase[HARMONICS];
-    for (int kind = PULSES; kind <= NOISE; kind++) {
-        uint64_t seed = SEED;
-        for (int h = 0; h < HARMONICS; h++)
-            phase[h] = kind == SCATTERED ? PI * uniform(&seed) : 0;
-        for (size_t i = 0; i < N; i++) {
-            double sum = kind == NOISE ? 6 * uniform(&seed) : 0;
-            for (int h = 1; h <= HARMONICS && kind != NOISE; h++)
-                sum += cos(2 * PI * 100 * h * (double)i / RATE + phase[h - 1]);
-            samples[i] = (float)(0.01 * gate(i) * sum);
-        }
+    double pulses[N_EXCITATIONS], together[N_EXCITATIONS], comb[N_EXCITATIONS], skew[N_EXCITATIONS];
+    for (int kind = PULSES; kind < N_EXCITATIONS; kind++) {
+        excite((excitation)kind, samples, N);
         measured m = measure(samples, N);
-        pulses[kind] = mean_of_rows(&m, FIRST_PULSES, FIRST_PULSES + 13);
-        together[kind] = mean_of_rows(&m, FIRST_TOGETHER, FIRST_TOGETHER + 12);
+        pulses[kind] = mean_of_rows(&m, VX_TRACE_PULSES, VX_TRACE_PULSES + 13);
+        together[kind] = mean_of_rows(&m, VX_TRACE_TOGETHER, VX_TRACE_TOGETHER + 12);
+        comb[kind] = mean_of_rows(&m, VX_TRACE_COMB + 1, VX_TRACE_COMB + 13);
+        skew[kind] = mean_of_rows(&m, VX_TRACE_SKEW + 1, VX_TRACE_SKEW + 2);
         measured_done(&m);
+        print_message("# %d: pulses %.2f together %.2f comb %.2f skew %.2f\n", kind, pulses[kind], together[kind],
+                      comb[kind], skew[kind]);
     }
-    print_message("# pulses %.2f scattered %.2f noise %.2f; together %.2f %.2f %.2f\n", pulses[PULSES],
-                  pulses[SCATTERED], pulses[NOISE], together[PULSES], together[SCATTERED], together[NOISE]);
     assert_true(pulses[PULSES] > 2 * pulses[SCATTERED] && pulses[PULSES] > 2 * pulses[NOISE]);
     assert_true(together[PULSES] > 0.9 && together[SCATTERED] < 0.6 && together[NOISE] < 0.6);
+    assert_true(comb[PULSES] > 1.5 * comb[NOISE]);
+    assert_true(skew[PULSES] > 2 * skew[SCATTERED] && skew[PULSES] > 2 * skew[NOISE]);
+}
+
+/* A formant that rings after each pulse, and the same played backwards. */
+static void time_runs_forwards(void **state)
+{
+    (void)state;
+    enum { N = 2 * RATE, CYCLE = 160 };
+    static float samples[N];
+    double attacks[2];
+    for (int backwards = 0; backwards < 2; backwards++) {
+        for (size_t i = 0; i < N; i++) {
+            const double age = (double)(i % CYCLE) / RATE;
+            const float x = (float)(0.3 * gate(i) * exp(-2 * PI * 150 * age) * sin(2 * PI * 1500 * age));
+            samples[backwards != 0 ? N - 1 - i : i] = x;
+        }
+        measured m = measure(samples, N);
+        attacks[backwards] = mean_of_rows(&m, VX_TRACE_ATTACKS + 2, VX_TRACE_ATTACKS + 3);
+        measured_done(&m);
+    }
+    print_message("# attacks %.2f, backwards %.2f\n", attacks[0], attacks[1]);
+    assert_true(attacks[0] > 0.5 && attacks[1] < -0.5);
 }
 
 static void levelled_bands_have_no_mean(void **state)
@@ -281,11 +384,11 @@ static void levelled_bands_have_no_mean(void **state)
     (void)state;
     vx_audio audio = clip_audio("reader4_a.flac");
     measured m = measure(audio.samples, audio.n);
-    const float pulses = m.rows[FIRST_PULSES * m.stretch.n];
+    const float comb = m.rows[VX_TRACE_COMB * m.stretch.n];
     vx_trace_level_bands(&m.spectrogram, &m.stretch, m.rows, m.stretch.n);
-    for (size_t band = 0; band < VX_TRACE_BANDS; band++)
+    for (int band = 0; band < VX_TRACE_BANDS; band++)
         assert_true(fabs(mean_of_rows(&m, band, band + 1)) < 1e-5);
-    assert_true(memcmp(&pulses, &m.rows[FIRST_PULSES * m.stretch.n], sizeof pulses) == 0);
+    assert_true(memcmp(&comb, &m.rows[VX_TRACE_COMB * m.stretch.n], sizeof comb) == 0);
     measured_done(&m);
     vx_audio_done(&audio);
 }
@@ -375,6 +478,7 @@ int main(void)
         cmocka_unit_test(looks_where_the_words_are),
         cmocka_unit_test(rows_are_what_they_say),
         cmocka_unit_test(pulses_are_told_from_scattered_phases),
+        cmocka_unit_test(time_runs_forwards),
         cmocka_unit_test(levelled_bands_have_no_mean),
         cmocka_unit_test(anything_is_refused_or_judged_in_numbers),
         cmocka_unit_test(out_of_memory),

@@ -324,6 +324,9 @@ static void test_spot(void **state)
         {"the weather is going to be fine tomorrow", -1},
         {"unlock the garden door", -1},
         {"open the window, please", -1},
+        {"lock my screen", -1}, /* the opposite */
+        {"please, lock my screen", -1},
+        {"block my screen", -1},
     };
     vx_phrase *p = opened(state);
     for (int v = 0; v < N_VOICES; v++)

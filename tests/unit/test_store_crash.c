@@ -15,7 +15,8 @@
 
 #include <cmocka.h>
 
-#include "edge/store/store_private.h"
+#include "edge/store/binding.h"
+#include "edge/store/utterances.h"
 #include "shared/base/file.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/service.h"
@@ -61,6 +62,17 @@ static vx_err end_attempt(vx_store *store)
     return vx_attempt_end(store, 2, &r, NULL);
 }
 
+static vx_err remember(vx_store *store)
+{
+    return vx_store_remember(store, 1, 1700000000000, "landmarks", 9, NULL);
+}
+
+/* Of those before only the last stays. */
+static vx_err remember_one(vx_store *store)
+{
+    return vx_store_remember_most(store, 1, 1700000001000, "others", 6, 1, NULL);
+}
+
 static vx_err put_value(vx_store *store)
 {
     return vx_store_put(store, "prior/1", "other", 5, NULL);
@@ -94,6 +106,7 @@ static const scenario scenarios[] = {
     {"an attempt", {begin_attempt, end_attempt}, 0},
     {"an attempt with checkpoints", {begin_attempt, end_attempt, put_value}, 1},
     {"an enrolment in place of another, with checkpoints", {enrol_again, arm}, 4},
+    {"what was heard", {remember, remember_one, put_value}, 2},
     {"a model's migration", {migrate_model, put_value}, 2},
     {"a removal", {remove_ada}, 0},
 };

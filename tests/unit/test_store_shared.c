@@ -14,6 +14,7 @@
 
 #include "edge/store/audit.h"
 #include "edge/store/store_private.h"
+#include "edge/store/utterances.h"
 #include "tests/support/scratch.h"
 #include "tests/support/service.h"
 #include "tests/support/store_fixture.h"
@@ -126,6 +127,8 @@ static void expect_migrated(vx_store *store)
     expect_held(store, "prior/1", "0.85");
     assert_int_equal(vx_audit_verify(store, &proven, NULL), VX_OK);
     assert_int_equal(proven, 2);
+    assert_int_equal(vx_store_check(store, NULL), VX_OK);
+    assert_int_equal(vx_store_remember(store, 1, 1700000000000, "landmarks", 9, NULL), VX_OK);
     assert_int_equal(vx_store_check(store, NULL), VX_OK);
 }
 

@@ -1,4 +1,7 @@
-/* test_utterances.c - what was heard is remembered, in order, sealed; and whoever edits the file is noticed. */
+/* test_utterances.c - what was heard is remembered, in order, sealed; and whoever edits the file is noticed. What is
+ * learned of a throat is kept as it was learned. Power cuts are in test_store_crash.c.
+ */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +14,9 @@
 #include "edge/learned.h"
 #include "edge/store/binding.h"
 #include "edge/store/utterances.h"
+#include "shared/base/clock.h"
+#include "shared/base/file.h"
+#include "tests/support/alloc_fail.h"
 #include "tests/support/store_fixture.h"
 
 typedef struct {
@@ -103,6 +109,30 @@ static void profile_and_utterances_go_together(void **state)
     store_assert_whole(f->store);
 }
 
+static void a_backup_has_them(void **state)
+{
+    const store_fixture *f = *state;
+    char folder[STORE_FIXTURE_CAP];
+    vx_store *restored = NULL;
+    seen s = {0};
+    const int64_t a = enrol(f->store, "Aino");
+    for (uint8_t i = 0; i < 4; i++)
+        assert_int_equal(vx_store_remember_most(f->store, a, 10 + i, &i, 1, 3, NULL), VX_OK);
+    const char *file = store_folder_path(f->folder, "backup");
+    assert_int_equal(vx_store_backup(f->store, file, "a passphrase", NULL), VX_OK);
+    store_folder_make(folder);
+    const vx_store_options options = {.folder = folder, .keyring = VX_KEYRING_FILE, .busy_ms = 2000};
+    assert_int_equal(vx_store_restore(&options, file, "a passphrase", NULL), VX_OK);
+    assert_int_equal(vx_store_open(&options, &restored, NULL), VX_OK);
+    assert_int_equal(vx_store_utterances(restored, a, see, &s, NULL), VX_OK);
+    assert_int_equal(s.n, 3);
+    assert_int_equal(s.taken_ms[2], 13);
+    remember(restored, a, 14, 4);
+    store_assert_whole(restored);
+    vx_store_close(restored);
+    store_folder_clear(folder, true);
+}
+
 /* A recording made again of the same person is one more past utterance, not a reason to forget the others. */
 static void enrolling_anew_forgets_no_utterance(void **state)
 {
@@ -116,46 +146,210 @@ static void enrolling_anew_forgets_no_utterance(void **state)
     assert_int_equal(s.n, 1);
 }
 
+/* ---- somebody who can write to the file and has no key ------------------------------------------------------------- */
+
+/* Aino, who was heard four times, of which the first was dropped; and Bo, who was heard once. */
+static store_fixture *make_heard(void)
+{
+    void *own = NULL;
+    assert_int_equal(fixture_set_up(&own), 0);
+    store_fixture *f = own;
+    const int64_t a = enrol(f->store, "Aino"), b = enrol(f->store, "Bo");
+    assert_int_equal(a, 1);
+    assert_int_equal(b, 2);
+    for (uint8_t i = 0; i < 4; i++)
+        assert_int_equal(vx_store_remember_most(f->store, a, i, &i, 1, 3, NULL), VX_OK);
+    remember(f->store, b, 0, 0);
+    return f;
+}
+
+static void edit(const store_fixture *f, const char *sql)
+{
+    char *text = NULL;
+    if (sqlite3_exec(f->store->db, sql, NULL, NULL, &text) != SQLITE_OK)
+        fail_msg("%s: %s", sql, text);
+}
+
+static void drop_heard(store_fixture *f)
+{
+    vx_store_close(f->store);
+    store_folder_clear(f->folder, true);
+}
+
+/* Nobody reads it, the check finds it, one more utterance does not make it good, and the way out is that of every damaged
+ * profile. */
+static void expect_noticed(store_fixture *f, const char *how)
+{
+    seen s = {0};
+    vx_errinfo info = {0};
+    const uint8_t byte = 1;
+    for (int again = 0; again < 2; again++) {
+        const vx_err err = vx_store_utterances(f->store, 1, see, &s, again ? NULL : &info);
+        if (err != VX_ERR_STORE_CORRUPT)
+            fail_msg("%s: %s", how, vx_err_code(err));
+        if (vx_store_check(f->store, NULL) != VX_ERR_STORE_CORRUPT)
+            fail_msg("%s: the check finds nothing", how);
+        const vx_err more = vx_store_remember(f->store, 1, 9, &byte, 1, NULL);
+        if (more != VX_OK && more != VX_ERR_STORE_CORRUPT && more != VX_ERR_EXISTS)
+            fail_msg("%s: remembering: %s", how, vx_err_code(more));
+    }
+    if (!strstr(info.text, "heard") && !strstr(info.text, "profile"))
+        fail_msg("%s: '%s'", how, info.text);
+    assert_int_equal(vx_store_remove(f->store, "Aino", NULL), VX_OK);
+}
+
 static void edits_without_the_key_are_noticed(void **state)
 {
     static const char *const edits[] = {
-        "DELETE FROM utterances WHERE id = 2",
+        "DELETE FROM utterances WHERE speaker = 1 AND n = 3",
+        "DELETE FROM utterances WHERE speaker = 1 AND n = 4",
+        "DELETE FROM utterances WHERE speaker = 1 AND n = 2",
         "DELETE FROM utterances",
         "DELETE FROM utterances; DELETE FROM heard",
-        "DELETE FROM utterances WHERE id = 3; UPDATE heard SET n = n - 1",
-        "UPDATE utterances SET taken_ms = 5 WHERE id = 1",
-        "UPDATE utterances SET fingerprint = (SELECT fingerprint FROM utterances WHERE id = 2) WHERE id = 1",
-        "INSERT INTO utterances (speaker, taken_ms, fingerprint) SELECT speaker, taken_ms, fingerprint FROM utterances"
-        " WHERE id = 1",
-        "UPDATE utterances SET speaker = 2 WHERE id = 1",
-        "UPDATE utterances SET id = 99 WHERE id = 1",
-        "UPDATE heard SET digest = zeroblob(32)",
-        "UPDATE heard SET n = 2",
         "DELETE FROM heard",
+        "DELETE FROM utterances WHERE speaker = 1 AND n = 4; UPDATE heard SET last = 3",
+        "DELETE FROM utterances WHERE speaker = 1 AND n = 4; UPDATE heard SET last = 3,"
+        " tag = (SELECT substr(fingerprint, -16) FROM utterances WHERE speaker = 1 AND n = 3) WHERE speaker = 1",
+        "DELETE FROM utterances WHERE speaker = 1 AND n = 2; UPDATE heard SET first = 3 WHERE speaker = 1",
+        "UPDATE utterances SET taken_ms = 5 WHERE speaker = 1 AND n = 2",
+        "UPDATE utterances SET n = 99 WHERE speaker = 1 AND n = 4",
+        "UPDATE utterances SET n = 1 WHERE speaker = 1 AND n = 2",
+        "UPDATE utterances SET n = n + 100 WHERE speaker = 1",
+        "UPDATE utterances SET speaker = 2 WHERE speaker = 1 AND n = 4",
+        "UPDATE utterances SET fingerprint = zeroblob(length(fingerprint)) WHERE speaker = 1 AND n = 3",
+        "UPDATE utterances SET fingerprint = x'' WHERE speaker = 1 AND n = 3",
+        "UPDATE utterances SET fingerprint = (SELECT fingerprint FROM utterances WHERE speaker = 1 AND n = 2)"
+        " WHERE speaker = 1 AND n = 3",
+        "UPDATE utterances SET fingerprint = (SELECT fingerprint FROM utterances WHERE speaker = 2)"
+        " WHERE speaker = 1 AND n = 3",
+        "INSERT INTO utterances SELECT speaker, 5, taken_ms, fingerprint FROM utterances WHERE speaker = 1 AND n = 4",
+        "INSERT INTO utterances SELECT speaker, 1, taken_ms, fingerprint FROM utterances WHERE speaker = 1 AND n = 4",
+        "UPDATE heard SET first = 1 WHERE speaker = 1",
+        "UPDATE heard SET last = 5 WHERE speaker = 1",
+        "UPDATE heard SET before = zeroblob(16) WHERE speaker = 1",
+        "UPDATE heard SET tag = zeroblob(16) WHERE speaker = 1",
+        "UPDATE heard SET tag = x'00' WHERE speaker = 1",
+        "DELETE FROM heard WHERE speaker = 2; UPDATE heard SET speaker = 2",
     };
     (void)state;
     for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
-        void *own = NULL;
-        assert_int_equal(fixture_set_up(&own), 0);
-        const store_fixture *f = own;
-        const int64_t a = enrol(f->store, "Aino");
-        (void)enrol(f->store, "Bo");
-        seen s = {0};
-        for (int k = 0; k < 3; k++)
-            remember(f->store, a, k, (uint8_t)k);
-        assert_int_equal(sqlite3_exec(f->store->db, edits[i], NULL, NULL, NULL), SQLITE_OK);
-        const vx_err err = vx_store_utterances(f->store, a, see, &s, NULL);
-        if (err != VX_ERR_STORE_CORRUPT || s.n > 0)
-            fail_msg("%s: %d after %d", edits[i], err, s.n);
-        const uint8_t byte = 1;
-        assert_int_equal(vx_store_remember(f->store, a, 9, &byte, 1, NULL), VX_ERR_STORE_CORRUPT);
-        assert_int_not_equal(vx_store_check(f->store, NULL), VX_OK);
-        /* The way out is that of every damaged profile. */
-        assert_int_equal(vx_store_remove(f->store, "Aino", NULL), VX_OK);
-        vx_store_close(f->store);
-        store_folder_clear(f->folder, true);
+        store_fixture *f = make_heard();
+        edit(f, edits[i]);
+        expect_noticed(f, edits[i]);
+        drop_heard(f);
     }
 }
+
+/* What once was right, put back: the rows that were there before the last was heard, with what was said of them then. */
+static void older_rows_are_noticed(void **state)
+{
+    static const char *const edits[] = {
+        "DELETE FROM heard; INSERT INTO heard SELECT * FROM old_heard",
+        "DELETE FROM utterances; INSERT INTO utterances SELECT * FROM old_utterances",
+        ("DELETE FROM utterances; INSERT INTO utterances SELECT * FROM old_utterances;"
+         "DELETE FROM heard; INSERT INTO heard SELECT * FROM old_heard"),
+        "INSERT INTO utterances SELECT * FROM old_utterances WHERE n = 2 AND speaker = 1",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
+        store_fixture *f = make_heard();
+        const uint8_t byte = 4;
+        edit(f,
+             "CREATE TABLE old_heard AS SELECT * FROM heard; CREATE TABLE old_utterances AS SELECT * FROM utterances");
+        assert_int_equal(vx_store_remember_most(f->store, 1, 4, &byte, 1, 3, NULL), VX_OK);
+        edit(f, edits[i]);
+        expect_noticed(f, edits[i]);
+        drop_heard(f);
+    }
+}
+
+/* A store that was restored from a backup gives numbers again. What was sealed for the same number and time before that
+ * does not go in the place of what was sealed since. */
+static void rows_of_another_past_are_noticed(void **state)
+{
+    (void)state;
+    store_fixture *f = make_heard();
+    vx_buf other = {0};
+    seen s = {0};
+    assert_int_equal(vx_store_begin(f->store, NULL), VX_OK);
+    remember(f->store, 1, 4, 40);
+    remember(f->store, 1, 5, 50);
+    sqlite3_stmt *row = NULL;
+    assert_int_equal(sqlite3_prepare_v2(f->store->db, "SELECT fingerprint FROM utterances WHERE speaker = 1 AND n = 5",
+                                        -1, &row, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(row), SQLITE_ROW);
+    assert_int_equal(vx_buf_append(&other, sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0)), VX_OK);
+    sqlite3_finalize(row);
+    assert_int_equal(vx_store_end(f->store, VX_ERR_IO, NULL), VX_ERR_IO); /* as if it had not been */
+    remember(f->store, 1, 4, 41);
+    remember(f->store, 1, 5, 51);
+    assert_int_equal(vx_store_utterances(f->store, 1, see, &s, NULL), VX_OK);
+    assert_int_equal(vx_store_run(f->store, NULL, "UPDATE utterances SET fingerprint = ?1 WHERE speaker = 1 AND n = 5",
+                                  "b", (const void *)other.data, other.len),
+                     VX_OK);
+    expect_noticed(f, "the fifth of another past");
+    vx_buf_done(&other);
+    drop_heard(f);
+}
+
+static void nothing_lies_there_in_plain(void **state)
+{
+    const store_fixture *f = *state;
+    static const char words[] = "landmarks of what was said";
+    const int64_t a = enrol(f->store, "Aino");
+    vx_buf file = {0};
+    assert_int_equal(vx_store_remember(f->store, a, 1, words, sizeof words, NULL), VX_OK);
+    static const char *const names[] = {VX_STORE_FILE, VX_STORE_FILE "-wal"};
+    for (int i = 0; i < 2; i++) {
+        file.len = 0;
+        assert_int_equal(vx_file_read(store_folder_path(f->folder, names[i]), 1 << 24, &file, NULL), VX_OK);
+        for (size_t at = 0; at + 12 <= file.len; at++)
+            assert_int_not_equal(memcmp(file.data + at, words, 12), 0);
+    }
+    vx_buf_done(&file);
+}
+
+/* ---- cost and memory ----------------------------------------------------------------------------------------------- */
+
+static void as_many_as_are_kept_are_remembered_and_read(void **state)
+{
+    const store_fixture *f = *state;
+    enum { MORE = 3, SIZE = 900 /* bytes of 3 s */ };
+    uint8_t bytes[SIZE] = {0};
+    const int64_t a = enrol(f->store, "Aino");
+    seen s = {0};
+    uint64_t last = 0;
+    assert_int_equal(vx_store_begin(f->store, NULL), VX_OK); /* one sync for all */
+    for (int i = 0; i < VX_STORE_UTTERANCES + MORE; i++) {
+        const uint64_t start = vx_cpu_ns();
+        assert_int_equal(vx_store_remember(f->store, a, i, bytes, sizeof bytes, NULL), VX_OK);
+        last = vx_cpu_ns() - start;
+    }
+    assert_int_equal(vx_store_end(f->store, VX_OK, NULL), VX_OK);
+    const uint64_t start = vx_cpu_ns();
+    assert_int_equal(vx_store_utterances(f->store, a, see, &s, NULL), VX_OK);
+    print_message("# the last of %d remembered in %.2f ms, all read in %.1f ms\n", VX_STORE_UTTERANCES + MORE,
+                  (double)last / 1e6, (double)(vx_cpu_ns() - start) / 1e6);
+    assert_int_equal(s.n, VX_STORE_UTTERANCES);
+    assert_int_equal(s.taken_ms[(VX_STORE_UTTERANCES - 1) % 64], VX_STORE_UTTERANCES + MORE - 1);
+}
+
+static vx_err remember_and_read(void *ctx)
+{
+    seen s = {0};
+    const vx_err err = vx_store_remember(ctx, 1, 1, "landmarks", 9, NULL);
+    return err == VX_OK ? vx_store_utterances(ctx, 1, see, &s, NULL) : err;
+}
+
+static void failed_allocations_are_reported(void **state)
+{
+    const store_fixture *f = *state;
+    (void)enrol(f->store, "Aino");
+    vx_alloc_fail_each(remember_and_read, f->store);
+}
+
+/* ---- throat -------------------------------------------------------------------------------------------------------- */
 
 static void a_throat_is_kept_as_it_was_learned(void **state)
 {
@@ -186,6 +380,38 @@ static void a_throat_is_kept_as_it_was_learned(void **state)
     assert_memory_equal(&read, &kept, sizeof kept);
 }
 
+/* A mean over the last 200 or so, however many there were; what no throat and no room has is not learned, or it could not
+ * be read back. */
+static void a_throat_is_learned_for_years(void **state)
+{
+    (void)state;
+    vx_pava_baseline b = {0}, read;
+    uint8_t bytes[VX_PAVA_BASELINE_BYTES];
+    for (int i = 0; i < 5000; i++) {
+        const vx_pava_report report = {.has_tract = true, .tract_cm = i < 2500 ? 14 + i % 2 : 17 + i % 2};
+        vx_pava_baseline_learn(&b, &report);
+        if (i == 2499)
+            assert_true(b.tract_spread_cm > 0.49 && b.tract_spread_cm < 0.52);
+    }
+    assert_true(b.tract_cm > 17.4 && b.tract_cm < 17.6);
+    assert_true(b.tract_spread_cm > 0.49 && b.tract_spread_cm < 0.52);
+    static const double wrong[] = {NAN, INFINITY, -1, 0, 1e9};
+    const vx_pava_baseline before = b;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const vx_pava_report report = {.has_tract = true,
+                                       .has_pitch = true,
+                                       .has_room = true,
+                                       .tract_cm = wrong[i],
+                                       .pitch_ln_hz = wrong[i],
+                                       .rt60_s = wrong[i]};
+        vx_pava_baseline_learn(&b, &report);
+    }
+    assert_memory_equal(&b, &before, sizeof b);
+    vx_pava_baseline_pack(&b, bytes);
+    assert_int_equal(vx_pava_baseline_unpack(bytes, sizeof bytes, &read), VX_OK);
+    assert_memory_equal(&read, &b, sizeof b);
+}
+
 static void bytes_that_are_no_throat_are_refused(void **state)
 {
     (void)state;
@@ -214,9 +440,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_be_kept_is_refused, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(of_too_many_the_oldest_go, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(profile_and_utterances_go_together, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_backup_has_them, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(enrolling_anew_forgets_no_utterance, fixture_set_up, fixture_tear_down),
         cmocka_unit_test(edits_without_the_key_are_noticed),
+        cmocka_unit_test(older_rows_are_noticed),
+        cmocka_unit_test(rows_of_another_past_are_noticed),
+        cmocka_unit_test_setup_teardown(nothing_lies_there_in_plain, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(as_many_as_are_kept_are_remembered_and_read, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(failed_allocations_are_reported, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_throat_is_kept_as_it_was_learned, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test(a_throat_is_learned_for_years),
         cmocka_unit_test(bytes_that_are_no_throat_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

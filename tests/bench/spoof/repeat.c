@@ -55,12 +55,11 @@ static bool recode(const lab_original *original, uint64_t *seed, lab_clip *clip)
 }
 
 const lab_kind lab_repeat_kinds[] = {
-    {.kind = "repeat_gain", .group = "repeat", .spoof = true, .held_out = true, .as_is = true, .make = gain},
-    {.kind = "repeat_offset", .group = "repeat", .spoof = true, .held_out = true, .as_is = true, .make = offset},
+    {.kind = "repeat_gain", .group = "repeat", .spoof = true, .as_is = true, .make = gain},
+    {.kind = "repeat_offset", .group = "repeat", .spoof = true, .as_is = true, .make = offset},
     {.kind = "repeat_recode",
      .group = "repeat",
      .spoof = true,
-     .held_out = true,
      .as_is = true,
      .make = recode,
      .ready = lab_codec_ready},
