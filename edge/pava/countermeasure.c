@@ -37,7 +37,8 @@ enum {
 };
 static const float STD_FLOOR = 1e-4F; /* of a variance */
 
-_Static_assert(MATRICES == CONVOLUTIONS + 4 && (int)WIDEST >= (int)VX_TRACE_ROWS, "the weights are those of another network");
+_Static_assert(MATRICES == CONVOLUTIONS + 4 && (int)WIDEST >= (int)VX_TRACE_ROWS,
+               "the weights are those of another network");
 
 typedef struct {
     const vx_kernels *kernels;
