@@ -57,7 +57,7 @@ static vx_err choose_microphone(const vx_cmd_call *call, int first_flag, vx_capt
 vx_err vx_guide_open(const vx_cmd_call *call, int first_flag, int hang_ms, vx_guide *ret_guide, vx_errinfo *info)
 {
     vx_guide g = {.sign = -1, .meter = vx_meter_on(STDERR_FILENO)};
-    vx_capture_options microphone;
+    vx_capture_options microphone = {0};
     vx_vad_params params = vx_vad_params_default();
     params.hang_ms = hang_ms > 0 ? hang_ms : params.hang_ms;
     vx_err err = choose_microphone(call, first_flag, &microphone, info);

@@ -17,7 +17,7 @@
 #define US_PER_MS 1000
 #define NS_PER_US 1000u
 enum {
-    FRAGMENT_MS = 40, /* how often the server sends; with 20 an agent that only waits takes 1.0 % of a core, so 0.7 % */
+    FRAGMENT_MS = 60, /* how often the server sends; with 20 an agent that only waits takes 1.0 % of a core, so 0.6 % */
     BEHIND_S = 10,    /* how far a reader may fall back before sound is lost */
     LIST_MS = 3000,   /* for all that listing devices asks */
     NAME_CAP = 256,
