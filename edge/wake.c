@@ -246,7 +246,7 @@ static void listen(vx_wake *w)
     if (err == VX_OK) {
         vx_answering_tell_wake(a, VX_WAKE_LISTENING, "");
         vx_capture_get_state(booth.capture, &microphone);
-        VX_LOG(a->log, VX_LOG_INFO, "listening for a phrase", vx_f_str("microphone", microphone.device));
+        VX_LOG(a->log, VX_LOG_INFO, "listening for a phrase", vx_f_str("source", microphone.source));
     }
     while (err == VX_OK && goes_on(w)) {
         info = (vx_errinfo){0};

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Trains the countermeasure and writes its weights as C: edge/pava/countermeasure_weights.inc.
 
-LAB_FOLDER is what the spoof laboratory wrote of the split "train" (tests/bench/spoof): manifest.tsv and the clips. Not
-trained on are kinds that are held out, and a share of the speakers: what PAVA makes of the logits is fitted to those
-(models/fit_pava.py), because a network is too sure of what it was trained on. They are also what it is measured on here;
---leave keeps kinds of attacks away besides, and shows what becomes of attacks that nobody knew. Features, network and
-training were chosen that way. --dev measures on a laboratory of the split "dev", for the report.
+LAB_FOLDER is what the spoof laboratory wrote of the split "train" (tests/bench/spoof): manifest.tsv and the clips. More of
+them, of other seeds, are more to learn from. Not trained on are kinds that are held out, and a share of the speakers,
+since a network is too sure of what it was trained on: what PAVA makes of the logits is fitted to those speakers
+(models/fit_pava.py). They are also what it is measured on here; --leave keeps kinds of attacks away besides, and shows
+what becomes of attacks that nobody knew. Features, network and training were chosen that way. --dev measures on a
+laboratory of the split "dev".
 
 What the network is shown comes from the C code itself, through the program countermeasure_features. Needs torch, numpy;
 some ten minutes on one core.
@@ -34,7 +35,7 @@ STD_FLOOR = 1e-4
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lab_folder", metavar="LAB_FOLDER")
+    parser.add_argument("labs", metavar="LAB_FOLDER", nargs="+")
     parser.add_argument("--weights", metavar="FILE.inc", help="write them there")
     parser.add_argument("--features", default="build/release/tools/countermeasure_features", metavar="PROGRAM")
     parser.add_argument("--cache", metavar="FOLDER", help="keep features there between runs")
@@ -43,7 +44,7 @@ def parse_arguments():
     parser.add_argument("--lr", type=float, default=3e-3, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--calibration-share", type=float, default=0.25, help="of the speakers; default: %(default)s")
-    parser.add_argument("--calibration", metavar="FOLDER", help="gather their clips there, as a laboratory of its own")
+    parser.add_argument("--calibration", metavar="FOLDER", help="copy their clips of the first LAB_FOLDER there")
     parser.add_argument("--leave", default="", metavar="KIND,...", help="kinds not trained on, but measured")
     parser.add_argument("--dev", metavar="LAB_FOLDER", help="measure on its split dev, too")
     parser.add_argument("--golden", nargs="+", metavar="FILE", help="FILE.npy CLIP...: write the logits of recordings")
@@ -105,7 +106,7 @@ def read_manifest(folder, split):
 
 
 def read_lab(arguments, folder, split):
-    """Exact repeats are left out: they are the fingerprint's to find, and sound like the living voice that they were."""
+    """Exact repeats are left out: the fingerprint finds them, and they sound like the living voices that they were."""
     rows = [row for row in read_manifest(folder, split) if row["group"] != "repeat"]
     paths = [os.path.join(folder, row["path"]) for row in rows]
     tables = measure_once(arguments.features, paths, arguments.cache)
@@ -119,9 +120,10 @@ def is_calibration(row, share):
 
 
 def gather_calibration(arguments):
-    rows = [row for row in read_manifest(arguments.lab_folder, "train") if is_calibration(row, arguments.calibration_share)]
+    lab = arguments.labs[0]
+    rows = [row for row in read_manifest(lab, "train") if is_calibration(row, arguments.calibration_share)]
     for row in rows:
-        source, target = (os.path.join(folder, row["path"]) for folder in (arguments.lab_folder, arguments.calibration))
+        source, target = (os.path.join(folder, row["path"]) for folder in (lab, arguments.calibration))
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copyfile(source, target)
     with open(os.path.join(arguments.calibration, "manifest.tsv"), "w", newline="") as manifest:
@@ -189,7 +191,8 @@ def level(speech, rows):
 class Layer(nn.Module):
     def __init__(self, n_in, n_out, taps=1, dilation=1):
         super().__init__()
-        self.conv = nn.Conv1d(n_in, n_out, taps, dilation=dilation, padding=taps // 2 * dilation, padding_mode="reflect")
+        reach = taps // 2 * dilation
+        self.conv = nn.Conv1d(n_in, n_out, taps, dilation=dilation, padding=reach, padding_mode="reflect")
         self.norm = nn.BatchNorm1d(n_out)
 
     def forward(self, x):
@@ -338,7 +341,7 @@ def equal_error_rate(living, spoof):
 
 
 def report(net, clips, title):
-    """Each kind of attack against all living voices; of each living kind, the share above the threshold of 5 % of all."""
+    """Each kind of attack against all living voices; of each living kind, how many lie above what 5 % of all exceed."""
     logits = np.array([judge(net, clip.speech, clip.rows) for clip in clips])
     spoof, kinds = np.array([clip.spoof for clip in clips]), np.array([clip.kind for clip in clips])
     living = logits[~spoof]
@@ -364,10 +367,11 @@ def main():
     torch.set_num_threads(1)
     if arguments.calibration:
         gather_calibration(arguments)
-    clips = [clip for clip in read_lab(arguments, arguments.lab_folder, "train") if not clip.held_out]
-    left_out = [clip for clip in clips if is_calibration(clip.row, arguments.calibration_share)]
+    share = arguments.calibration_share
+    clips = [clip for lab in arguments.labs for clip in read_lab(arguments, lab, "train") if not clip.held_out]
     left_kinds = set(arguments.leave.split(","))
-    seen = [clip for clip in clips if not is_calibration(clip.row, arguments.calibration_share) and clip.kind not in left_kinds]
+    left_out = [clip for clip in clips if is_calibration(clip.row, share)]
+    seen = [clip for clip in clips if not is_calibration(clip.row, share) and clip.kind not in left_kinds]
     net = Net()
     print(f"{len(seen)} clips, {sum(p.numel() for p in net.parameters())} parameters", flush=True)
     train(net, seen, arguments)

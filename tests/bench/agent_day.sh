@@ -4,15 +4,15 @@
 # people in a row; then the whole conversation with digits; and at rest.
 # Usage: agent_day.sh [--data FOLDER] [--rest SECONDS] [--only PART,...] BUILD_FOLDER
 #        FOLDER has noise/ and speech/dev/ with recordings, for noise and for talk that holds no phrase; without one the noise
-#        is pink and nobody else talks. PARTS: quiet cold noise rates pulled two digits talk rest
+#        is pink and nobody else talks. PARTS: quiet physics cold noise rates pulled two digits talk rest
 # Owns:   tables on stdout. Does not: judge; tests/e2e/test_agent_wake.sh does.
 #
 # Voices are flite's (rms is the owner), at several speeds. Digits are asked for in one part only, since reading them out takes
-# 4 s: elsewhere CHALLENGE is the end of it. An agent that has rejected two people is
-# started anew with the store as it was after enrolment, or it would pause. Times are the agent's own, from its log.
+# 4 s: elsewhere CHALLENGE is the end of it. PAVA, which tells synthesisers, is off but for one part. An agent that has rejected
+# two people is started anew with the store as it was after enrolment, or it would pause. Times are the agent's own, from its log.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-data='' rest_s=300 only=quiet,cold,noise,rates,pulled,two,digits,talk,rest
+data='' rest_s=300 only=quiet,physics,cold,noise,rates,pulled,two,digits,talk,rest
 while [ $# -gt 1 ]; do
     case $1 in
     --data) data=$2; shift 2 ;;
@@ -60,6 +60,7 @@ cp -a "$HOME" "$work/enrolled"
 
 agent=
 n_rejected=0
+usual=() # more settings of an agent that is started anew
 start_agent() { # settings...
     if [ -n "$agent" ]; then
         kill "$agent"
@@ -79,7 +80,7 @@ has_decided() { [ "$(grep -c ' attempt ' "$log")" -gt "$lines" ]; }
 
 hear() { # recording, seconds of patience: the verdict, and adds its times to $work/times; "none": not heard
     local line
-    [ "$n_rejected" -lt 2 ] || start_agent VOXLOCK_SPEAK=off
+    [ "$n_rejected" -lt 2 ] || start_agent VOXLOCK_SPEAK=off "${usual[@]}"
     lock_screen
     wait_until 12 wake_is listening || { verdict=closed; return; }
     lines=$(grep -c ' attempt ' "$log")
@@ -89,7 +90,7 @@ hear() { # recording, seconds of patience: the verdict, and adds its times to $w
     line=$(grep ' attempt ' "$log" | tail -n 1)
     verdict=$(sed -E 's/.*verdict=([A-Z_]+).*/\1/' <<<"$line")
     sed -E 's/.*speech_to_verdict_ms=([0-9]+) end_to_verdict_ms=([0-9]+).*/\1 \2/' <<<"$line" >>"$work/times"
-    [ "$verdict" != REJECT ] || n_rejected=$((n_rejected + 1))
+    case $verdict in REJECT | ESCALATE) n_rejected=$((n_rejected + 1)) ;; esac
 }
 declare -A count
 begin() { count=() && : >"$work/times"; }
@@ -98,12 +99,12 @@ spread() { # column: median and 90th percentile
     cut -d' ' -f"$1" "$work/times" | sort -n | awk '{ v[NR] = $1 } END { if (NR) printf "%d / %d", v[int((NR + 1) / 2)], v[int(NR * 0.9 + 0.999)] }'
 }
 report() { # title
-    printf '| %-46s | %3d | %3d | %3d | %3d | %-11s | %-9s |\n' "$1" $((${count[AUTHENTICATE]:-0})) $((${count[CHALLENGE]:-0})) \
-        $((${count[REJECT]:-0} + ${count[ESCALATE]:-0} + ${count[WAIT]:-0} + ${count[NO_AUDIO]:-0})) \
+    printf '| %-46s | %d | %d | %d | %d | %d | %s | %s |\n' "$1" $((${count[AUTHENTICATE]:-0})) $((${count[CHALLENGE]:-0})) \
+        $((${count[REJECT]:-0} + ${count[WAIT]:-0} + ${count[NO_AUDIO]:-0})) $((${count[ESCALATE]:-0})) \
         $((${count[none]:-0} + ${count[closed]:-0})) "$(spread 1)" "$(spread 2)"
 }
 head_of() {
-    printf '\n%s\n\n| %-46s | acc | cha | rej | not heard | last word to verdict, ms: median / p90 | known end to verdict |\n|---|---|---|---|---|---|---|\n' "$1" "$2"
+    printf '\n%s\n\n| %s | accepted | challenged | rejected | escalated | not heard | last word to verdict, ms: median / p90 | known end to verdict |\n|---|---|---|---|---|---|---|---|\n' "$1" "$2"
 }
 noisy() { # recording, dB, number: with noise around and in it, at that ratio to its speech; its path
     local out=$work/noisy.wav noise=$work/noise.wav speech rms_noise gain files=()
@@ -157,6 +158,14 @@ if part quiet; then
         tally
     done
     report "they talk of something else, 20"
+fi
+if part physics; then
+    usual=(VBI_PHYSICS_SPOOFING=true)
+    start_agent VOXLOCK_SPEAK=off "${usual[@]}"
+    owners 24 plain
+    report "owner's synthesiser, PAVA on, 24"
+    usual=()
+    start_agent VOXLOCK_SPEAK=off
 fi
 if part cold; then
     start_agent VOXLOCK_SPEAK=off VOXLOCK_IDLE_UNLOAD_S=1
@@ -255,11 +264,11 @@ measure() { # title, seconds
     before=$(ticks)
     sleep "$2"
     after=$(ticks)
-    printf '| %-60s | %s %% | %s MB |\n' "$1" "$(awk "BEGIN { printf \"%.2f\", ($after - $before) / $2 * 100 / $(getconf CLK_TCK) }")" \
+    printf '| %s | %s %% | %s MB |\n' "$1" "$(awk "BEGIN { printf \"%.2f\", ($after - $before) / $2 * 100 / $(getconf CLK_TCK) }")" \
         "$(awk '/^VmRSS/ { printf "%.1f", $2 / 1024 }' "/proc/$agent/status")"
 }
 table_of_rest() {
-    printf '\n%s\n\n| %-60s | CPU | RSS |\n|---|---|---|\n' "$1" "$2"
+    printf '\n%s\n\n| %s | CPU | RSS |\n|---|---|---|\n' "$1" "$2"
 }
 if part talk && [ -n "$data" ]; then
     table_of_rest "People who talk beside a locked screen" "what"
