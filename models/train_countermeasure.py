@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Trains the countermeasure and writes its weights as C: edge/pava/countermeasure_weights.inc.
 
-LAB_FOLDER is what the spoof laboratory wrote of the split "train" (tests/bench/spoof): manifest.tsv and the clips. More of
-them, of other seeds, are more to learn from. Not trained on are kinds that are held out, and a share of the speakers,
+LAB_FOLDER is what the spoof laboratory wrote of the split "train" (tests/bench/spoof): manifest.tsv and the clips. More
+of them, of other seeds, are more to learn from. Not trained on are kinds that are held out, and a share of the speakers,
 since a network is too sure of what it was trained on: what PAVA makes of the logits is fitted to those speakers
 (models/fit_pava.py). They are also what it is measured on here; --leave keeps kinds of attacks away besides, and shows
 what becomes of attacks that nobody knew. Features, network and training were chosen that way. --dev measures on a

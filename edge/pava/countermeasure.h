@@ -17,9 +17,10 @@ typedef enum {
     VX_N_TRACES
 } vx_trace;
 
-/* Log-odds of each trace, as the network gives them.
+/* Log-odds of each trace, as the network gives them: against living voices, where both are as likely. It looks at 6 s, where
+ * most speech is.
  * samples [in] n, finite; spectrogram [in] of the same samples
- * Errors  RANGE (shorter than it can judge), NOMEM. Threads: any. */
+ * Errors  RANGE (less than 0.5 s of speech), NOMEM. Threads: any. */
 VX_MUST_CHECK vx_err vx_countermeasure_run(const float *samples, size_t n, const vx_spectrogram *spectrogram,
                                            double ret_logits[VX_N_TRACES]);
 

@@ -1,5 +1,5 @@
 /* countermeasure_features.h - what the network is shown of a recording.
- * Owns:   choosing a stretch of it, three kinds of rows over its frames. Does not: know weights (countermeasure.c).
+ * Owns:   choosing a stretch of it, rows of measures over its frames. Does not: know weights (countermeasure.c).
  *
  * Spectra tell texts read by machines from voices; what vocoders and converters do to a voice they hardly tell. That lies
  * in the pulses of the glottis: each excites all of the tract at once, rises faster than it fades, and leaves neighbouring
