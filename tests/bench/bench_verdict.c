@@ -2,8 +2,8 @@
  * evidence, decision, two writes to the store that survive a power cut) beside its embedding alone, and the command verify
  * from the start of its process.
  * Usage:  bench_verdict [--runs N] NAME=FOLDER..., in the repository root
- * Owns:   one table on stdout and build/bench/verdict.json. Does not: judge. The physics
- *         are a constant here.
+ * Owns:   one table on stdout and build/bench/verdict.json. Does not: judge. The physics are a constant here; bench_pava
+ *         has their time.
  */
 #include <setjmp.h>
 #include <stdarg.h>
