@@ -46,7 +46,7 @@ double vx_layer_llr(const vx_layer_weights *weights, const double measures[VX_PA
 
 double vx_pava_risk(const vx_pava_weights *weights, const vx_layer_finding findings[VX_N_LAYERS])
 {
-    double strongest[VX_N_RISKS], sum = weights->bias;
+    double strongest[VX_N_RISKS] = {0}, sum = weights->bias;
     bool judged[VX_N_RISKS] = {false};
     for (int i = 0; i < VX_N_LAYERS; i++) {
         const vx_risk r = vx_risk_of_layer((vx_pava_layer)i);
