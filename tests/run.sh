@@ -26,44 +26,41 @@ export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 logs=build/test-logs
 mkdir -p "$logs"
-passed=0 failed=0 skipped=0 failures=()
-# A test that hangs fails; macOS has no timeout(1) of its own.
-limit=(env)
-command -v timeout >/dev/null && limit=(timeout 600)
+rm -f "$logs"/*.counts
+failed=0
 
 # Under ThreadSanitizer only what has threads: the rest would only cost time. The container image is a release build.
 kinds_of() {
     case $1 in
-    tsan) echo "unit api" ;;
-    release) echo "unit api e2e fuzz image" ;;
-    *) echo "unit api e2e fuzz" ;;
+    tsan) echo "api unit" ;;
+    release) echo "image e2e api unit fuzz" ;; # the longest first, so that none is left at the end
+    *) echo "e2e api unit fuzz" ;;
     esac
 }
 
-run_one() { # mode, kind, name, command...
-    local mode=$1 kind=$2 name=$3 log status ok bad skip plan
-    shift 3
-    log=$logs/$mode.$name.log
-    "${limit[@]}" "$@" >"$log" 2>&1 </dev/null
-    status=$?
-    # cmocka writes a skipped test as "not ok N # SKIP name", TAP's own way is "ok N # SKIP reason".
-    skip=$(grep -cE '^(not )?ok .*# *SKIP' "$log")
-    ok=$(grep -E '^ok ' "$log" | grep -cvE '# *SKIP')
-    bad=$(grep -E '^not ok ' "$log" | grep -cvE '# *SKIP')
-    # One program may hold several groups, each with a plan.
-    plan=$(grep -oE '^1\.\.[0-9]+' "$log" | awk -F'\\.\\.' '{n += $2} END {print n + 0}')
-    if [ "$plan" -eq 0 ] || [ $((ok + bad + skip)) -ne "$plan" ] || { [ $status -ne 0 ] && [ "$bad" -eq 0 ]; }; then
-        bad=$((bad + 1))
-        echo "# exit status $status, plan $plan, $ok ok" >>"$log"
-    fi
-    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
-    printf '%-8s %-5s %-32s %4d ok %3d failed %3d skipped\n' "$mode" "$kind" "$name" "$ok" "$bad" "$skip"
-    [ "$skip" -gt 0 ] && grep -E '^(not )?ok .*# *SKIP' "$log" | sed -E 's/^(not )?ok [0-9]+( -)?/    skipped:/'
-    if [ "$bad" -gt 0 ]; then
-        failures+=("$log")
-        tail -n 40 "$log" | sed 's/^/    | /'
-    fi
+# The tests of one mode and kind, a line each: what run_one.sh is given.
+list() { # mode, kind
+    local source name script
+    for script in tests/"$2"/test_*.sh; do
+        [ -e "$script" ] && [ "$1" != tsan ] && echo "$1 $2 $(basename "$script" .sh) $script build/$1"
+    done
+    for source in tests/"$2"/test_*.c tests/"$2"/fuzz_*.c; do
+        [ -e "$source" ] || continue
+        name=$(basename "$source" .c)
+        if [ "$2" = fuzz ]; then
+            echo "$1 $2 $name build/$1/tests/$name tests/fuzz/corpus/${name#fuzz_}"
+        else
+            echo "$1 $2 $name build/$1/tests/$name"
+        fi
+    done
 }
+at_a_time() { # how many; the list on standard input, which may be empty
+    local lines
+    lines=$(cat)
+    [ -z "$lines" ] || xargs -P "$1" -L 1 tests/run_one.sh <<<"$lines"
+}
+# Those that count the processor's time or the machine's memory run when nothing else does.
+ALONE='test_jit|test_load|test_keeper|test_store_memory|test_valgrind'
 
 jobs=$(getconf _NPROCESSORS_ONLN)
 for mode in $modes; do
@@ -76,20 +73,11 @@ for mode in $modes; do
     grep -E 'warning:' "$logs/$mode.build.log"
     for kind in $(kinds_of "$mode"); do
         [ "$only" = all ] || [ "$only" = "$kind" ] || continue
-        for source in tests/"$kind"/test_*.c tests/"$kind"/fuzz_*.c; do
-            [ -e "$source" ] || continue
-            name=$(basename "$source" .c)
-            if [ "$kind" = fuzz ]; then
-                run_one "$mode" "$kind" "$name" "build/$mode/tests/$name" "tests/fuzz/corpus/${name#fuzz_}"
-            else
-                run_one "$mode" "$kind" "$name" "build/$mode/tests/$name"
-            fi
-        done
-        # Shell tests drive the programs of the release build; sanitizers cover the same programs through C tests.
-        for script in tests/"$kind"/test_*.sh; do
-            [ -e "$script" ] && [ "$mode" != tsan ] && run_one "$mode" "$kind" "$(basename "$script" .sh)" "$script" "build/$mode"
-        done
-    done
+        list "$mode" "$kind"
+    done >"$logs/$mode.list"
+    # Many of them mostly wait, for a second or for a sound: so as many at a time as there are cores.
+    grep -vE " ($ALONE) " "$logs/$mode.list" | at_a_time "$jobs"
+    grep -E " ($ALONE) " "$logs/$mode.list" | at_a_time 1
 done
 
 if [ "$coverage" = yes ]; then
@@ -98,9 +86,12 @@ if [ "$coverage" = yes ]; then
     rm -f ./*.gcov
 fi
 
-if [ ${#failures[@]} -gt 0 ]; then
+failures=$(grep -LE '^[0-9]+ 0 ' "$logs"/*.counts 2>/dev/null | sed 's/counts$/log/')
+if [ -n "$failures" ]; then
     echo "failed:"
-    printf '  %s\n' "${failures[@]}"
+    echo "  ${failures//$'\n'/$'\n'  }"
 fi
+read -r passed failed skipped < <(cat "$logs"/*.counts 2>/dev/null | awk -v broken="$failed" \
+    '{ok += $1; bad += $2; skip += $3} END {print ok + 0, bad + broken, skip + 0}')
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
