@@ -79,16 +79,20 @@ ISA_avx512 := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vect
 ISA_avx512vbmi := $(ISA_avx512) -mavx512vbmi
 ISA_avx512vnni := $(ISA_avx512) -mavx512vnni
 ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16
+ISA_amx        := $(ISA_avx512) -mavx512vnni -mavx512bf16 -mamx-tile -mamx-bf16 -mamx-int8
 ISA_avxvnni    := $(ISA_avx2) -mavxvnni
 ISA_neon    := -O3 -ffp-contract=fast
 ISA_neondot := $(ISA_neon) -march=armv8.2-a+dotprod
 ISA_scalar  := -O3
+# Kernels in 64-byte vectors on machines that may not have them: all is inlined, so that none is ever passed. Tiles are each
+# thread's own, and ThreadSanitizer would take ten times as long to say so.
+ISA_emulated := -O3 -Wno-psabi -fno-sanitize=thread
 isa_flags    = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1)))))) \
-               $(if $(filter %/product_int8_%,$(1)),-ffp-contract=off)
+               $(if $(filter product_int8_%,$(notdir $(1))),-ffp-contract=off)
 ifeq ($(UNAME_M),x86_64)
 ISA_SKIP := %_neon.c %_neondot.c
 else
-ISA_SKIP := %_avx2.c %_avxvnni.c %_avx512.c %_avx512vbmi.c %_avx512vnni.c %_avx512bf16.c
+ISA_SKIP := %_avx2.c %_avxvnni.c %_avx512.c %_avx512vbmi.c %_avx512vnni.c %_avx512bf16.c %_amx.c
 endif
 
 # ---- sources: a new file in these folders is built without a change here ---------------------------------------------

@@ -23,7 +23,7 @@ mapfile -t shell_files < <(git ls-files -co --exclude-standard '*.sh' .ci/run)
 mapfile -t python_files < <(git ls-files -co --exclude-standard '*.py')
 case $(uname -m) in
 x86_64) other='_neon(dot)?\.c$' ;;
-*) other='_(avx2|avxvnni|avx512|avx512(vbmi|vnni|bf16))\.c$' ;;
+*) other='_(avx2|avxvnni|avx512|avx512(vbmi|vnni|bf16)|amx)\.c$' ;;
 esac
 mapfile -t units < <(git ls-files -co --exclude-standard 'shared/*.c' 'cloud/*.c' 'edge/*.c' | grep -vE "$other|plugin_")
 

@@ -6,6 +6,7 @@ case $1 in
     isa=${1##*_}
     isa="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -m${isa%.c}"
     ;;
+*_amx.c) isa="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mavx512vnni -mavx512bf16 -mamx-tile -mamx-bf16 -mamx-int8" ;;
 *_avxvnni.c) isa="-mavx2 -mavxvnni -mfma" ;;
 *_avx512.c) isa="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma" ;;
 *_avx2.c) isa="-mavx2 -mfma" ;;

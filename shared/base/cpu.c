@@ -15,6 +15,7 @@
 #if defined(__linux__)
 #include <sched.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
 #elif defined(__APPLE__)
 #include <mach/mach.h>
 #include <sys/sysctl.h>
@@ -188,15 +189,17 @@ enum {
     LEAF7_EBX_AVX512BW = 1 << 30,
     LEAF7_ECX_AVX512VBMI = 1 << 1,
     LEAF7_ECX_AVX512VNNI = 1 << 11,
-    LEAF7_1_EAX_AVXVNNI = 1 << 4, /* of subleaf 1 */
+    LEAF7_EDX_AMX = 1 << 22 | 1 << 24 | 1 << 25, /* BF16, TILE, INT8 */
+    LEAF7_1_EAX_AVXVNNI = 1 << 4,                /* of subleaf 1 */
     LEAF7_1_EAX_AVX512BF16 = 1 << 5,
-    XCR0_YMM = 0x06, /* SSE and AVX state */
-    XCR0_ZMM = 0xE6, /* these, mask registers, and both halves of the ZMM file */
+    XCR0_YMM = 0x06,      /* SSE and AVX state */
+    XCR0_ZMM = 0xE6,      /* these, mask registers, and both halves of the ZMM file */
+    XCR0_TILES = 0x60000, /* shapes of tiles, and tiles */
 };
 #define LEAF7_EBX_AVX512VL (1u << 31)
 
 typedef struct {
-    bool avx2, avx_vnni, avx512, avx512_vnni, avx512_bf16, avx512vbmi;
+    bool avx2, avx_vnni, avx512, avx512_vnni, avx512_bf16, avx512vbmi, amx;
 } x86_features;
 
 static uint32_t read_xcr0(void)
@@ -228,12 +231,26 @@ static x86_features detect_x86(void)
                    has_all(ebx, LEAF7_EBX_AVX512F | LEAF7_EBX_AVX512DQ | LEAF7_EBX_AVX512BW | LEAF7_EBX_AVX512VL);
     found.avx512vbmi = found.avx512 && has_all(ecx, LEAF7_ECX_AVX512VBMI);
     found.avx512_vnni = found.avx512 && has_all(ecx, LEAF7_ECX_AVX512VNNI);
+    const bool amx = has_all(xcr0, XCR0_TILES) && has_all(edx, LEAF7_EDX_AMX);
     /* Leaf 7's EAX is the number of its last subleaf. */
     if (eax < 1 || !__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx))
         return found;
     found.avx_vnni = found.avx2 && has_all(eax, LEAF7_1_EAX_AVXVNNI);
     found.avx512_bf16 = found.avx512_vnni && has_all(eax, LEAF7_1_EAX_AVX512BF16);
+    found.amx = found.avx512_bf16 && amx;
     return found;
+}
+
+/* Tiles are 8 KiB that a context switch has to save, so Linux (since 5.16) lets only those use them that ask; others get
+ * SIGILL. Granted once, it holds for the process, and asking again changes nothing. */
+static bool may_use_tiles(void)
+{
+#if defined(__linux__)
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* their names are missing from older headers */
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+    return false; /* no Mac has them */
+#endif
 }
 #elif defined(__aarch64__)
 static bool has_neon_dot(void)
@@ -259,6 +276,7 @@ bool vx_isa_available(vx_isa isa)
     case VX_ISA_AVX512: return detect_x86().avx512;
     case VX_ISA_AVX512_VNNI: return detect_x86().avx512_vnni;
     case VX_ISA_AVX512_BF16: return detect_x86().avx512_bf16;
+    case VX_ISA_AMX: return detect_x86().amx && may_use_tiles();
 #elif defined(__aarch64__)
     case VX_ISA_NEON: return true; /* part of the base architecture */
     case VX_ISA_NEON_DOT: return has_neon_dot();
@@ -281,7 +299,8 @@ vx_isa vx_isa_base(vx_isa isa)
     case VX_ISA_NEON_DOT: return VX_ISA_NEON;
     case VX_ISA_AVX_VNNI: return VX_ISA_AVX2;
     case VX_ISA_AVX512_VNNI:
-    case VX_ISA_AVX512_BF16: return VX_ISA_AVX512;
+    case VX_ISA_AVX512_BF16:
+    case VX_ISA_AMX: return VX_ISA_AVX512;
     default: return isa;
     }
 }
@@ -297,6 +316,7 @@ const char *vx_isa_name(vx_isa isa)
     case VX_ISA_AVX512: return "avx512";
     case VX_ISA_AVX512_VNNI: return "avx512vnni";
     case VX_ISA_AVX512_BF16: return "avx512bf16";
+    case VX_ISA_AMX: return "amx";
     }
     return "unknown";
 }

@@ -22,10 +22,12 @@ typedef enum {
     VX_ISA_AVX512,      /* AVX-512 F, BW, DQ, VL */
     VX_ISA_AVX512_VNNI, /* AVX512 and its VNNI */
     VX_ISA_AVX512_BF16, /* AVX512_VNNI and BF16 */
-    VX_ISA_LAST = VX_ISA_AVX512_BF16,
+    VX_ISA_AMX,         /* AVX512_BF16 and AMX: tiles of bf16 and of bytes */
+    VX_ISA_LAST = VX_ISA_AMX,
 } vx_isa;
 
-/* True if this machine and operating system can run the level (state saving by the OS included). */
+/* True if this machine and operating system can run the level (state saving by the OS included). Where the processor has
+ * AMX, Linux is asked for the permission to use it, for the whole process; without it the level is not there. */
 bool vx_isa_available(vx_isa isa);
 /* The highest level available. */
 vx_isa vx_isa_best(void);

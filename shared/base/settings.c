@@ -31,7 +31,7 @@ static const vx_option settings[] = {
     {"VOXLOCK_GEMM", "--gemm", VX_FOR_BOTH, VX_OPT_CHOICE, "", 0, 0, "auto|simd|onednn|blas", "auto", false,
      "Library for matrix products: built-in SIMD kernels, oneDNN, or BLAS (Accelerate on macOS)."},
     {"VOXLOCK_ISA", "--isa", VX_FOR_BOTH, VX_OPT_CHOICE, "", 0, 0,
-     "auto|scalar|neon|neondot|avx2|avxvnni|avx512|avx512vnni|avx512bf16", "auto", false,
+     "auto|scalar|neon|neondot|avx2|avxvnni|avx512|avx512vnni|avx512bf16|amx", "auto", false,
      "Instruction set that built-in kernels use; no extension beyond the one named."},
     {"VOXLOCK_THREADS", "--threads", VX_FOR_BOTH, VX_OPT_INT, "", 0, 256, NULL, "0", false,
      "Inference workers of the service, or cores for one clip on the device; 0 takes what the CPU quota gives."},

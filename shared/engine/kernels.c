@@ -6,6 +6,7 @@
 /* Best first; the last runs anywhere. bf16 without its instruction would be f32 arithmetic with the widening on top. */
 static const vx_kernels sets[] = {
 #if defined(__x86_64__)
+    {"amx", VX_ISA_AMX, &vx_row_avx512, {&vx_f32_avx512, &vx_bf16_amx, &vx_int8_amx}},
     {"avx512bf16", VX_ISA_AVX512_BF16, &vx_row_avx512, {&vx_f32_avx512, &vx_bf16_avx512bf16, &vx_int8_avx512vnni}},
     {"avx512vnni", VX_ISA_AVX512_VNNI, &vx_row_avx512, {&vx_f32_avx512, NULL, &vx_int8_avx512vnni}},
     {"avx512", VX_ISA_AVX512, &vx_row_avx512, {&vx_f32_avx512, NULL, &vx_int8_avx512}},

@@ -1,7 +1,7 @@
 /* kernels.h - the arithmetic of the native engine, once per instruction set.
- * Owns:   the contracts. product_simd.h is the one implementation of the matrix products and row_simd.h that of the
- *         rest; product_<number>_<isa>.c and row_<isa>.c compile them with other vector lengths, tile shapes and
- *         multiply-add instructions. Does not: allocate, know the network, use threads.
+ * Owns:   the contracts. product_simd.h is the one implementation of the matrix products on vectors, product_amx.h that on
+ *         tiles, and row_simd.h that of the rest; product_<number>_<isa>.c and row_<isa>.c compile them with other vector
+ *         lengths, tile shapes and multiply-add instructions. Does not: allocate, know the network, use threads.
  *
  * Layout: activations are [channels, frames] with row stride ld: a row is one channel over time. So a weight is a
  * scalar that is broadcast over frames, a convolution's taps are shifts of a row, statistics over time are sums along

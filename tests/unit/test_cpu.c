@@ -13,6 +13,7 @@
 #include <unistd.h>
 #if defined(__linux__)
 #include <sched.h>
+#include <sys/syscall.h>
 #endif
 
 #include <setjmp.h>
@@ -233,6 +234,45 @@ static void levels_agree_with_the_compiler(void **state)
     }
 }
 
+#if defined(__linux__) && defined(__x86_64__)
+/* A word of the flags that the kernel found. */
+static bool proc_says(const char *flag)
+{
+    char line[8192], word[64];
+    snprintf(word, sizeof word, " %s ", flag);
+    bool found = false;
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    while (file && !found && fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = ' ';
+        found = strncmp(line, "flags", 5) == 0 && strstr(line, word);
+    }
+    if (file)
+        fclose(file);
+    return found;
+}
+#endif
+
+/* The kernel shows flags of AMX where it would save its registers, and may still refuse it to a process; what it granted
+ * can be asked for. */
+static void amx_is_there_where_it_is_permitted(void **state)
+{
+    (void)state;
+    const bool there = vx_isa_available(VX_ISA_AMX);
+    assert_int_equal(vx_isa_available(VX_ISA_AMX), there);
+    assert_string_equal(vx_isa_name(VX_ISA_AMX), "amx");
+#if defined(__linux__) && defined(__x86_64__)
+    const bool flags =
+        proc_says("amx_tile") && proc_says("amx_bf16") && proc_says("amx_int8") && proc_says("avx512_bf16");
+    enum { GET_PERMISSION = 0x1022, TILE_DATA = 18 };
+    unsigned long long permitted = 0;
+    const bool asked = syscall(SYS_arch_prctl, GET_PERMISSION, &permitted) == 0;
+    printf("# amx: %s\n", there ? "permitted" : flags ? "refused" : "not there");
+    assert_int_equal(there, flags && asked && (permitted >> TILE_DATA & 1) != 0);
+#else
+    assert_false(there);
+#endif
+}
+
 static void levels_have_names(void **state)
 {
     (void)state;
@@ -301,6 +341,7 @@ int main(void)
         cmocka_unit_test(this_machine_has_a_cpu),
         cmocka_unit_test(affinity_binds),
         cmocka_unit_test(levels_agree_with_the_compiler),
+        cmocka_unit_test(amx_is_there_where_it_is_permitted),
         cmocka_unit_test(levels_have_names),
         cmocka_unit_test(resident_memory_follows_use),
         cmocka_unit_test(freed_memory_is_given_back),

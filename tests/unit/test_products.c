@@ -1,5 +1,5 @@
-/* test_products.c - bf16 and int8 products of every instruction set of this machine, and the bytes they are packed to,
- * against oracles in double and in integers, with derived bounds. f32 is in test_kernels.c.
+/* test_products.c - bf16 and int8 products of every instruction set of this machine, and of AMX on a model of it, and the
+ * bytes they are packed to, against oracles in double and in integers, with derived bounds. f32 is in test_kernels.c.
  */
 #include <float.h>
 #include <math.h>
@@ -13,6 +13,8 @@
 #include <cmocka.h>
 
 #include "shared/engine/kernels.h"
+#include "tests/support/amx_emulated.h"
+#include "tests/support/amx_trap.h"
 #include "tests/support/guard.h"
 
 enum { MAX_PRODUCTS = 32, SEED = 90210 };
@@ -299,6 +301,76 @@ static void test_row_ranges_and_blocks(void **state)
     }
 }
 
+/* Layers of the networks of 20.8 M parameters and of the bundled one, for more frames than two tiles: the last rows, which
+ * see all of the depth. */
+static void test_layers_of_networks(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t n_out, n_in, taps, dilation;
+    } layers[] = {{1024, 80, 5, 1},  {1024, 1024, 1, 1}, {128, 128, 3, 2}, {128, 128, 3, 4}, {3072, 3072, 1, 1},
+                  {128, 3072, 1, 1}, {3072, 128, 1, 1},  {256, 80, 5, 1},  {256, 256, 1, 1}, {32, 32, 3, 3},
+                  {768, 768, 1, 1},  {128, 768, 1, 1},   {768, 128, 1, 1}};
+    for (size_t s = 0; s < n_products; s++)
+        for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+            const vx_conv c = {.n_out = layers[i].n_out,
+                               .n_in = layers[i].n_in,
+                               .taps = layers[i].taps,
+                               .dilation = layers[i].dilation,
+                               .relu = true,
+                               .scale = &(float){0}};
+            make_and_check(products[s], c, 41, c.taps > 1, c.n_out > 40 ? c.n_out - 40 : 0, 41);
+        }
+}
+
+/* Nothing that a multiple of anything would hide. */
+static void test_random_shapes(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < n_products; s++)
+        for (int round = 0; round < 150; round++) {
+            const vx_conv c = {.n_out = 1 + draw() % (round % 10 ? 80 : 560),
+                               .n_in = 1 + draw() % (round % 5 ? 60 : 900),
+                               .taps = 1 + 2 * (draw() % 3),
+                               .dilation = 1 + draw() % 4,
+                               .relu = draw() % 2,
+                               .scale = draw() % 2 ? &(float){0} : NULL,
+                               .tanh = draw() % 4 == 0};
+            const size_t n = c.taps / 2 * c.dilation + 1 + draw() % (round % 5 ? 100 : 20);
+            make_and_check(products[s], c, n, draw() % 2, draw() % c.n_out, 1 + draw() % n);
+        }
+}
+
+/* Packing and what follows a sum round alike everywhere, and the sums have no rounding: so outputs are the same bytes as
+ * those of the first. */
+static void test_int8_outputs_are_the_same_bytes(void **state)
+{
+    (void)state;
+    const vx_product *first = NULL;
+    for (size_t s = 0; s < n_products; s++) {
+        if (products[s]->number != VX_NUMBER_INT8)
+            continue;
+        first = first ? first : products[s];
+        for (int round = 0; round < 30; round++) {
+            const vx_conv c = {.n_out = 1 + draw() % 70,
+                               .n_in = 1 + draw() % 1500,
+                               .taps = 1,
+                               .dilation = 1,
+                               .relu = draw() % 2,
+                               .scale = draw() % 2 ? &(float){0} : NULL,
+                               .tanh = draw() % 2};
+            problem p = make(products[s], c, 1 + draw() % 50, false);
+            guard want = run(first, &p, 0, p.n), got = run(products[s], &p, 0, p.n);
+            for (size_t row = 0; row < c.n_out; row++)
+                assert_memory_equal((const float *)got.data + row * p.ld, (const float *)want.data + row * p.ld,
+                                    p.n * sizeof(float));
+            guard_free(&want);
+            guard_free(&got);
+            drop(&p);
+        }
+    }
+}
+
 /* The largest weights of either sign on the largest activations: 16-bit sums of two such products would saturate. And
  * all levels agree to the bit. */
 static void test_int8_sums_are_exact(void **state)
@@ -450,23 +522,40 @@ static void test_bf16_rounding_and_range(void **state)
     }
 }
 
+static void add(const vx_product *p, const char *how)
+{
+    for (size_t i = 0; i < n_products; i++)
+        if (products[i] == p)
+            return;
+    products[n_products++] = p;
+    printf("# product: %s of %s%s\n", p->name, p->number == VX_NUMBER_BF16 ? "bf16" : "int8", how);
+}
+
 static int collect(void **state)
 {
     (void)state;
     const vx_kernels *sets[16];
     const size_t n_sets = vx_kernels_all(sets, 16);
     for (int number = VX_NUMBER_BF16; number < VX_NUMBERS; number++)
-        for (size_t i = 0; i < n_sets; i++) {
-            const vx_product *p = sets[i]->product[number];
-            size_t j = 0;
-            while (j < n_products && products[j] != p)
-                j++;
-            if (p && j == n_products) {
-                products[n_products++] = p;
-                printf("# product: %s of %s\n", p->name, number == VX_NUMBER_BF16 ? "bf16" : "int8");
-            }
-        }
+        for (size_t i = 0; i < n_sets; i++)
+            if (sets[i]->product[number])
+                add(sets[i]->product[number], "");
+#ifdef AMX_EMULATED
+    add(&vx_bf16_amx_emulated, ", emulated");
+    add(&vx_int8_amx_emulated, ", emulated");
+#endif
+    for (int number = VX_NUMBER_BF16; number < VX_NUMBERS; number++)
+        if (amx_trapped((vx_number)number))
+            add(amx_trapped((vx_number)number), ", trapped");
     return n_products > 0 ? 0 : -1;
+}
+
+/* Of the products that trap each instruction was one. */
+static int tear_down(void **state)
+{
+    (void)state;
+    printf("# instructions trapped: %zu\n", amx_trap_count());
+    return amx_trapped(VX_NUMBER_BF16) && amx_trap_count() == 0 ? -1 : 0;
 }
 
 /* What a set offers fits its level, and every level has int8. */
@@ -494,9 +583,12 @@ int main(void)
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_row_ranges_and_blocks),
+        cmocka_unit_test(test_layers_of_networks),
+        cmocka_unit_test(test_random_shapes),
+        cmocka_unit_test(test_int8_outputs_are_the_same_bytes),
         cmocka_unit_test(test_int8_sums_are_exact),
         cmocka_unit_test(test_int8_rounding_and_range),
         cmocka_unit_test(test_bf16_rounding_and_range),
     };
-    return cmocka_run_group_tests(tests, collect, NULL);
+    return cmocka_run_group_tests(tests, collect, tear_down);
 }
