@@ -138,12 +138,13 @@ vx_err vx_cmd_engine_options(const vx_options *options, vx_engine_options *ret_e
     return VX_OK;
 }
 
-vx_err vx_cmd_open_engine(const vx_options *options, vx_engine **ret_engine, vx_errinfo *info)
+vx_err vx_cmd_open_engine(const vx_options *options, vx_engine_first *first, vx_engine **ret_engine, vx_errinfo *info)
 {
     char folder[PATH_MAX];
     vx_engine_options engine;
     vx_engine_info about;
     vx_err err = vx_cmd_engine_options(options, &engine, folder, sizeof folder, info);
+    engine.first = first;
     if (err == VX_OK)
         err = vx_engine_open(folder, &engine, ret_engine, info);
     if (err != VX_OK)

@@ -83,8 +83,10 @@ VX_MUST_CHECK vx_err vx_cmd_share(const char *flag, const char *text, double *re
  * clip. Errors: those of vx_engine_settings. */
 VX_MUST_CHECK vx_err vx_cmd_engine_options(const vx_options *options, vx_engine_options *ret_engine, char *ret_folder,
                                            size_t folder_cap, vx_errinfo *info);
-/* Opens it. What is not the way that was asked for is said in one line on standard error. */
-VX_MUST_CHECK vx_err vx_cmd_open_engine(const vx_options *options, vx_engine **ret_engine, vx_errinfo *info);
+/* Opens it. What is not the way that was asked for is said in one line on standard error.
+ * first [in, out] a recording to embed meanwhile (engine.h), or NULL */
+VX_MUST_CHECK vx_err vx_cmd_open_engine(const vx_options *options, vx_engine_first *first, vx_engine **ret_engine,
+                                        vx_errinfo *info);
 /* Reads and decodes one recording ("-" is standard input). The caller calls vx_audio_done. */
 VX_MUST_CHECK vx_err vx_cmd_read_audio(const char *path, vx_audio *ret_audio, vx_errinfo *info);
 /* The same, embedded whole.

@@ -22,7 +22,7 @@ static int run(const vx_cmd_call *call)
     vx_errinfo info = {0};
     const char *what = NULL;
     double cosine = 0, probability = 0;
-    vx_err err = vx_cmd_open_engine(call->options, &engine, &info);
+    vx_err err = vx_cmd_open_engine(call->options, NULL, &engine, &info);
     for (int i = 0; i < call->n_operands && err == VX_OK; i++) {
         what = call->operands[i];
         err = vx_cmd_embed_file(engine, what, &embeddings[i], &audio, &info);

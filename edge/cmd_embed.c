@@ -53,15 +53,50 @@ static vx_err print_npy(const float *rows, size_t n_rows, size_t dim)
     return VX_OK;
 }
 
+/* The first recording, which is decoded before the engine is there and embedded while its weights are being proven. */
+typedef struct {
+    vx_engine_first clip;
+    vx_audio audio;
+    vx_errinfo info;
+    vx_err err;
+} first_file;
+
+static void read_first(const char *path, first_file *ret)
+{
+    ret->err = vx_cmd_read_audio(path, &ret->audio, &ret->info);
+    ret->clip.clip = (vx_clip){ret->audio.samples, ret->audio.n};
+}
+
+/* What vx_cmd_embed_file would have said of it. */
+static vx_err take_first(const first_file *first, vx_embedding *ret_embedding, vx_audio *ret_audio, vx_errinfo *info)
+{
+    if (first->err != VX_OK) {
+        *info = first->info;
+        return first->err;
+    }
+    *info = first->clip.info;
+    *ret_embedding = first->clip.embedding;
+    *ret_audio = first->audio;
+    ret_audio->samples = NULL;
+    return first->clip.err;
+}
+
+static vx_err embed_file(vx_engine *engine, const first_file *first, const char *const *paths, int i,
+                         vx_embedding *ret_embedding, vx_audio *ret_audio, vx_errinfo *info)
+{
+    return i == 0 ? take_first(first, ret_embedding, ret_audio, info)
+                  : vx_cmd_embed_file(engine, paths[i], ret_embedding, ret_audio, info);
+}
+
 /* A line for each file, as soon as it is done. A file that fails does not stop the others. */
-static int embed_lines(vx_engine *engine, bool json, const char *const *paths, int n_paths)
+static int embed_lines(vx_engine *engine, const first_file *first, bool json, const char *const *paths, int n_paths)
 {
     int code = VX_EXIT_OK;
     for (int i = 0; i < n_paths; i++) {
         vx_embedding embedding = {0};
         vx_audio audio = {0};
         vx_errinfo info = {0};
-        vx_err result = vx_cmd_embed_file(engine, paths[i], &embedding, &audio, &info), written = VX_OK;
+        vx_err result = embed_file(engine, first, paths, i, &embedding, &audio, &info), written = VX_OK;
         if (result != VX_OK)
             code = vx_cmd_fail(paths[i], result, &info);
         if (json)
@@ -77,7 +112,7 @@ static int embed_lines(vx_engine *engine, bool json, const char *const *paths, i
 }
 
 /* One array of all files, or nothing. */
-static int embed_npy(vx_engine *engine, size_t dim, const char *const *paths, int n_paths)
+static int embed_npy(vx_engine *engine, const first_file *first, size_t dim, const char *const *paths, int n_paths)
 {
     const size_t n_values = dim * (size_t)n_paths;
     float *rows = calloc(n_values, sizeof *rows);
@@ -88,7 +123,7 @@ static int embed_npy(vx_engine *engine, size_t dim, const char *const *paths, in
         vx_embedding embedding = {0};
         vx_audio audio = {0};
         vx_errinfo info = {0};
-        vx_err err = vx_cmd_embed_file(engine, paths[i], &embedding, &audio, &info);
+        vx_err err = embed_file(engine, first, paths, i, &embedding, &audio, &info);
         if (err == VX_OK)
             memcpy(rows + (size_t)i * dim, embedding.values, dim * sizeof *rows);
         else
@@ -113,14 +148,22 @@ static int run(const vx_cmd_call *call)
         vx_err err = vx_errinfo_set(&info, VX_ERR_OPTION_VALUE, "use --json or --npy, not both");
         return vx_cmd_fail("embed", err, &info);
     }
-    vx_err err = vx_cmd_open_engine(call->options, &engine, &info);
-    if (err != VX_OK)
-        return vx_cmd_fail(NULL, err, &info);
-    vx_engine_info about;
-    vx_engine_get_info(engine, &about);
-    int code = call->flags & FLAG_NPY ? embed_npy(engine, (size_t)about.dim, call->operands, call->n_operands)
-                                      : embed_lines(engine, call->flags & FLAG_JSON, call->operands, call->n_operands);
+    first_file first = {0};
+    read_first(call->operands[0], &first);
+    vx_err err = vx_cmd_open_engine(call->options, first.err == VX_OK ? &first.clip : NULL, &engine, &info);
+    int code;
+    if (err != VX_OK) {
+        code = vx_cmd_fail(NULL, err, &info);
+    } else {
+        vx_engine_info about;
+        vx_engine_get_info(engine, &about);
+        code = call->flags & FLAG_NPY
+                   ? embed_npy(engine, &first, (size_t)about.dim, call->operands, call->n_operands)
+                   : embed_lines(engine, &first, call->flags & FLAG_JSON, call->operands, call->n_operands);
+    }
     vx_engine_close(engine);
+    vx_audio_done(&first.audio);
+    vx_embedding_wipe(&first.clip.embedding);
     return code;
 }
 

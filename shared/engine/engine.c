@@ -97,6 +97,44 @@ static vx_err check_memory(const vx_strategy *strategy, const vx_artefact *artef
                           strategy->name, bytes / 1e6, limit / 1e6, options->max_bytes_from);
 }
 
+/* A longer clip takes longer than the proof, and has all cores behind it. */
+#define FIRST_SECONDS 4.0
+
+static void embed_first(vx_engine *engine, vx_engine_first *first)
+{
+    first->err = vx_engine_embed(engine, first->clip.samples, first->clip.n, &first->embedding, NULL, &first->info);
+}
+
+/* Self-test and first utterance, and the verdict on the file, which may come last: nothing of the rest gets out before. */
+static vx_err try_out(vx_engine *engine, const vx_engine_options *options, vx_errinfo *info)
+{
+    const vx_strategy *strategy = engine->strategy;
+    vx_engine_first first = {0};
+    vx_errinfo cause = {0};
+    vx_err err = VX_OK;
+    /* What was written down once about a library's network says little of this library, device and machine. */
+    if (options->self_test || strategy != &vx_strategy_native)
+        err = vx_engine_self_test(engine, &engine->self_test, &cause);
+    const bool short_first = options->first && (double)options->first->clip.n <= FIRST_SECONDS * VX_AUDIO_RATE;
+    if (options->first)
+        first.clip = options->first->clip;
+    if (err == VX_OK && short_first)
+        embed_first(engine, &first);
+    /* What a wrong file made of the self-test is no news. */
+    vx_err proven = strategy->prove ? strategy->prove(engine->state, info) : VX_OK;
+    if (proven != VX_OK)
+        err = proven;
+    else if (err != VX_OK && info && info->code == VX_OK)
+        *info = cause;
+    if (err == VX_OK && options->first) {
+        if (!short_first)
+            embed_first(engine, &first);
+        *options->first = first;
+    }
+    vx_embedding_wipe(&first.embedding);
+    return err;
+}
+
 /* One strategy, opened and proven, or nothing. */
 static vx_err open_strategy(vx_engine *engine, const char *folder, const char *name, const vx_engine_options *options,
                             vx_errinfo *info)
@@ -122,9 +160,7 @@ static vx_err open_strategy(vx_engine *engine, const char *folder, const char *n
     if (err != VX_OK)
         return err;
     engine->strategy = strategy;
-    /* What was written down once about a library's network says little of this library, device and machine. */
-    if (options->self_test || strategy != &vx_strategy_native)
-        err = vx_engine_self_test(engine, &engine->self_test, info);
+    err = try_out(engine, options, info);
     if (err != VX_OK) {
         strategy->close(engine->state);
         engine->strategy = NULL;

@@ -28,6 +28,21 @@ typedef struct {
     vx_engine_trial list[VX_ENGINE_MAX_TRIALS]; /* in the order in which they were tried */
 } vx_engine_trials;
 
+/* One utterance; samples as in vx_engine_embed. */
+typedef struct {
+    const float *samples;
+    size_t n;
+} vx_clip;
+
+/* An utterance that is there before the engine is. It is embedded while the digest of the weights is still being computed,
+ * so that a program with one thing to do does it in the time that proving the file takes. */
+typedef struct {
+    vx_clip clip;
+    vx_err err; /* [out] as vx_engine_embed; set where the open succeeds, a bad clip never fails it */
+    vx_errinfo info;
+    vx_embedding embedding; /* [out] where err is VX_OK */
+} vx_engine_first;
+
 typedef struct {
     const char *strategy; /* "auto" (NULL too), "native", "quantized", "jit", "onnx" */
     const char *device;   /* "cpu" (NULL too), "cuda", "mps" */
@@ -44,6 +59,7 @@ typedef struct {
     size_t max_bytes_mapped;      /* max_bytes, and what that library has */
     const char *max_bytes_from;   /* what sets that limit, for the sentence; NULL only with max_bytes 0 */
     bool fall_back;               /* when what was asked for cannot be had: open what can, and say so in `reason` */
+    vx_engine_first *first;       /* embedded on the way, or NULL */
     vx_engine_trials *ret_trials; /* [out] what each strategy said, whatever comes of the open; may be NULL */
 } vx_engine_options;
 /* auto everywhere, cpu, 1 thread, best instruction set, no self-test of native, no falling back. */
@@ -70,10 +86,11 @@ typedef struct {
     const vx_manifest *manifest;
 } vx_engine_info;
 
-/* Opens a model folder with the strategy asked for. `auto` takes those of choose.h that can do what device and precision
- * ask, in order, and falls down that list when one cannot be opened or fails its self-test. With fall_back the whole list
- * is tried at last without any wish for strategy, device, products and precision. What is not the first choice is
- * degraded.
+/* Opens a model folder with the strategy asked for. Whatever is computed before the digest of its file is proven stays
+ * inside: a file that is not the stated one gives no engine and no embedding.
+ * `auto` takes those of choose.h that can do what device and precision ask, in order, and falls down that list when one
+ * cannot be opened or fails its self-test. With fall_back the whole list is tried at last without any wish for strategy,
+ * device, products and precision. What is not the first choice is degraded.
  * Errors: MODEL_*, OPTION_VALUE (a strategy, gemm, device or precision that cannot be had), UNSUPPORTED (isa), ARG
  * (threads), ENGINE (self-test), NOMEM; info says which file and why. Of several strategies that failed the last one's:
  * the last resort keeps the service down, and what ails it may pass where a setting does not. */
@@ -93,12 +110,6 @@ void vx_engine_close(vx_engine *engine);
  *          NOMEM */
 VX_MUST_CHECK vx_err vx_engine_embed(vx_engine *engine, const float *samples, size_t n, vx_embedding *ret_embedding,
                                      vx_engine_timing *ret_timing, vx_errinfo *info);
-
-/* One utterance among others; samples as in vx_engine_embed. */
-typedef struct {
-    const float *samples;
-    size_t n;
-} vx_clip;
 
 enum { VX_ENGINE_MAX_BATCH = 1024 };
 

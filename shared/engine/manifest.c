@@ -1,5 +1,5 @@
 /* manifest.c - reads a model folder's manifest and proves the files it names.
- * Owns:   the manifest's layout (docs/models.md), the plausible range of each value, hashing of artefacts.
+ * Owns:   the manifest's layout (docs/models.md), the plausible range of each value, mapping of artefacts.
  *         Does not: interpret an artefact's content, decide which strategy runs.
  */
 #include "shared/engine/manifest.h"
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "shared/base/json.h"
+#include "shared/engine/proof.h"
 
 #define MAX_MANIFEST_BYTES ((size_t)1 << 20)
 #define MAX_PATH_BYTES     4096
@@ -456,40 +457,32 @@ const vx_artefact *vx_manifest_artefact(const vx_manifest *manifest, const char 
     return NULL;
 }
 
-static vx_err check_content(const vx_map *map, const vx_artefact *artefact, const char *path, vx_errinfo *info)
-{
-    uint8_t digest[VX_SHA256_BYTES];
-    char found[VX_SHA256_HEX], stated[VX_SHA256_HEX];
-    vx_err err;
-
-    /* Size first: it costs nothing, and a file cut short by a full disk is the common case. */
-    if (map->len != artefact->bytes)
-        return vx_errinfo_set_at(info, VX_ERR_MODEL_HASH, path, -1, 0, "%zu bytes where the manifest states %zu",
-                                 map->len, artefact->bytes);
-    err = vx_sha256_of(map->data, map->len, digest);
-    if (err)
-        return vx_errinfo_set_at(info, err, path, -1, 0, "SHA-256 could not be computed");
-    if (vx_equal_ct(digest, artefact->sha256, sizeof digest))
-        return VX_OK;
-    vx_hex(digest, sizeof digest, found);
-    vx_hex(artefact->sha256, sizeof artefact->sha256, stated);
-    return vx_errinfo_set_at(info, VX_ERR_MODEL_HASH, path, -1, 0, "SHA-256 is %s where the manifest states %s", found,
-                             stated);
-}
-
-vx_err vx_manifest_open_artefact(const char *folder, const vx_artefact *artefact, vx_map *ret_map, vx_errinfo *info)
+vx_err vx_manifest_map_artefact(const char *folder, const vx_artefact *artefact, vx_map *ret_map, vx_proof **ret_proof,
+                                vx_errinfo *info)
 {
     char path[MAX_PATH_BYTES];
     vx_errinfo cause = {0};
-    vx_map map = {0};
     vx_err err = vx_path_join(folder, artefact->file, path, sizeof path);
 
     if (err)
         return vx_errinfo_set(info, VX_ERR_MODEL_MISSING, "the model folder's name is too long");
-    err = model_file_err(vx_map_open(path, &map, &cause));
+    err = model_file_err(vx_map_open(path, ret_map, &cause));
     if (err)
         return vx_errinfo_set_at(info, err, path, -1, 0, "%s", vx_errinfo_text(&cause, err));
-    err = check_content(&map, artefact, path, info);
+    err = vx_proof_start(ret_map, artefact, path, ret_proof, info);
+    if (err)
+        vx_map_close(ret_map);
+    return err;
+}
+
+vx_err vx_manifest_open_artefact(const char *folder, const vx_artefact *artefact, vx_map *ret_map, vx_errinfo *info)
+{
+    vx_map map = {0};
+    vx_proof *proof = NULL;
+    vx_err err = vx_manifest_map_artefact(folder, artefact, &map, &proof, info);
+
+    if (!err)
+        err = vx_proof_end(proof, info);
     if (err) {
         vx_map_close(&map);
         return err;

@@ -65,6 +65,8 @@ typedef struct {
     vx_model_digest digest; /* the reference weights': sha256 of the artefact "native" (model.safetensors) */
 } vx_manifest;
 
+struct vx_proof;
+
 /* Reads and checks folder/.optimization_manifest.json (at most 1 MiB). Unknown keys are refused, so that a misspelt
  * front-end value cannot be ignored; keys that start with "_" are comments.
  * Errors: MODEL_MISSING, MODEL_CORRUPT (info: file, and key or line), PERMISSION, IO, NOMEM. ret is untouched on
@@ -79,6 +81,13 @@ const vx_artefact *vx_manifest_artefact(const vx_manifest *manifest, const char 
  * Errors: MODEL_MISSING, MODEL_HASH (info says both sizes or digests), PERMISSION, IO, NOMEM. */
 VX_MUST_CHECK vx_err vx_manifest_open_artefact(const char *folder, const vx_artefact *artefact, vx_map *ret_map,
                                                vx_errinfo *info);
+
+/* Maps an artefact's file and starts to prove it (proof.h): for a reader that withstands any bytes and lets nothing out
+ * before vx_proof_end.
+ * ret_map [out] stays where it is until vx_proof_end: the proof reads through it
+ * Errors: as above, but for the digest's; both results are then as good as untouched: the map is closed. */
+VX_MUST_CHECK vx_err vx_manifest_map_artefact(const char *folder, const vx_artefact *artefact, vx_map *ret_map,
+                                              struct vx_proof **ret_proof, vx_errinfo *info);
 
 /* Calibrated probability that cosine comes from one speaker; false (ret untouched) when the model has no calibration. */
 bool vx_manifest_probability(const vx_manifest *manifest, double cosine, double *ret);

@@ -16,6 +16,7 @@
 #include "shared/engine/choose.h"
 #include "shared/engine/ecapa.h"
 #include "shared/engine/gemm.h"
+#include "shared/engine/proof.h"
 #include "shared/engine/strategy.h"
 
 /* Scratch kept after a clip: a service answers mostly short ones and should not stay as large as the longest made it. */
@@ -37,6 +38,7 @@ struct shelf {
 struct vx_strategy_state {
     const vx_manifest *manifest;
     vx_map map;
+    vx_proof *proof; /* of the map; NULL once it was waited for */
     vx_safetensors *file;
     vx_ecapa net;
     const vx_kernels *kernels;
@@ -113,10 +115,26 @@ static void empty_shelf(struct shelf *shelf)
     }
 }
 
+/* The verdict on the file, once. */
+static vx_err native_prove(vx_strategy_state *state, vx_errinfo *info)
+{
+    vx_proof *proof = state->proof;
+    vx_err err = vx_proof_end(proof, info);
+    state->proof = NULL;
+    if (state->whole.team_size > 1)
+        empty_shelf(&state->single); /* what native_embed took meanwhile */
+    /* Not before: the proof reads every page. */
+    if (err == VX_OK && state->net.converted.data)
+        vx_map_relax(&state->map);
+    return err;
+}
+
 static void native_close(vx_strategy_state *state)
 {
     if (!state)
         return;
+    if (state->proof) /* nobody asked for the verdict, so nothing rests on it */
+        (void)!vx_proof_end(state->proof, NULL);
     empty_shelf(&state->whole);
     empty_shelf(&state->single);
     vx_ecapa_done(&state->net);
@@ -158,11 +176,20 @@ static vx_err check_numbers(vx_ecapa *net, vx_precision precision, vx_errinfo *i
     return VX_OK;
 }
 
-static vx_err to_bf16(vx_strategy_state *state)
+/* From the mapped file to a network, on bytes that are perhaps not yet proven. */
+static vx_err build_network(vx_strategy_state *state, vx_precision precision, vx_errinfo *info)
 {
-    vx_err err = vx_ecapa_to_bf16(&state->net, state->kernels->row);
+    const vx_manifest *manifest = state->manifest;
+    vx_err err = vx_safetensors_open(state->map.data, state->map.len, &state->file, info);
     if (err == VX_OK)
-        vx_map_relax(&state->map);
+        err = vx_ecapa_bind(state->file, (size_t)manifest->fbank.n_bands, &state->net, info);
+    if (err == VX_OK && state->net.dim != (size_t)manifest->dim)
+        err = vx_errinfo_set(info, VX_ERR_MODEL_SHAPE, "the weights give %zu numbers, the manifest says %d",
+                             state->net.dim, manifest->dim);
+    if (err == VX_OK)
+        err = check_numbers(&state->net, precision, info);
+    if (err == VX_OK && precision == VX_PRECISION_BF16)
+        err = vx_ecapa_to_bf16(&state->net, state->kernels->row);
     return err;
 }
 
@@ -188,23 +215,21 @@ static vx_err open_artefact(const char *folder, const vx_manifest *manifest, con
     state->whole.team_size = state->gemm ? 1 : state->threads;
     state->single.team_size = 1;
     if (err == VX_OK)
-        err = vx_manifest_open_artefact(folder, artefact, &state->map, info);
+        err = vx_manifest_map_artefact(folder, artefact, &state->map, &state->proof, info);
+    vx_errinfo cause = {0};
     if (err == VX_OK)
-        err = vx_safetensors_open(state->map.data, state->map.len, &state->file, info);
-    if (err == VX_OK)
-        err = vx_ecapa_bind(state->file, (size_t)manifest->fbank.n_bands, &state->net, info);
-    if (err == VX_OK && state->net.dim != (size_t)manifest->dim)
-        err = vx_errinfo_set(info, VX_ERR_MODEL_SHAPE, "the weights give %zu numbers, the manifest says %d",
-                             state->net.dim, manifest->dim);
-    if (err == VX_OK)
-        err = check_numbers(&state->net, precision, info);
-    if (err == VX_OK && precision == VX_PRECISION_BF16)
-        err = to_bf16(state);
+        err = build_network(state, precision, &cause);
     state->max_frames = VX_AUDIO_MAX_SAMPLES / (size_t)manifest->fbank.hop + 1;
     /* The first caller's scratch now, so that what cannot work fails here and not at the first request. */
     if (err == VX_OK)
-        err = scratch_create(state, state->whole.team_size, &first, info);
+        err = scratch_create(state, state->whole.team_size, &first, &cause);
     if (err != VX_OK) {
+        /* What ails the content of a wrong file is no news. */
+        vx_err proven = state->proof ? native_prove(state, info) : VX_OK;
+        if (proven != VX_OK)
+            err = proven;
+        else if (info && info->code == VX_OK)
+            *info = cause;
         native_close(state);
         return err;
     }
@@ -274,12 +299,15 @@ static vx_err native_embed(vx_strategy_state *state, const float *samples, size_
 {
     (void)info; /* nothing here can say more than its code does */
     const vx_clip clip = {samples, n};
+    /* The proof has a core of its own: a team as large as the machine would spin at its barriers for a member that waits
+     * for it. It takes as long as 3 s of speech on one core, so nothing is lost. */
+    struct shelf *shelf = state->proof && state->whole.team_size > 1 ? &state->single : &state->whole;
     struct scratch *s;
-    vx_err err = take_scratch(state, &state->whole, &s);
+    vx_err err = take_scratch(state, shelf, &s);
     if (err != VX_OK)
         return err;
     err = run_clip(state, s, &clip, ret_raw, ret_timing);
-    give_scratch(state, &state->whole, s);
+    give_scratch(state, shelf, s);
     return err;
 }
 
@@ -345,8 +373,9 @@ const vx_strategy vx_strategy_native = {
     .on_cpu_only = true,
     .precisions = 1u << VX_PRECISION_F32 | 1u << VX_PRECISION_BF16,
     .fixed_bytes = (size_t)20 * 1000000,
-    .bytes_per_byte = 1.3, /* the mapped file, and activations as wide as its layers, or for a moment bf16 weights */
+    .bytes_per_byte = 1.4, /* the mapped file, and wide activations, or bf16 weights beside it until it is proven */
     .open = open_native,
+    .prove = native_prove,
     .embed = native_embed,
     .embed_batch = native_embed_batch,
     .info = native_info,
@@ -358,8 +387,9 @@ const vx_strategy vx_strategy_quantized = {
     .on_cpu_only = true,
     .precisions = 1u << VX_PRECISION_INT8,
     .fixed_bytes = (size_t)20 * 1000000,
-    .bytes_per_byte = 1.3,
+    .bytes_per_byte = 1.6, /* activations are as wide as those of f32, over a smaller file */
     .open = open_quantized,
+    .prove = native_prove,
     .embed = native_embed,
     .embed_batch = native_embed_batch,
     .info = native_info,

@@ -22,6 +22,9 @@ typedef struct vx_strategy {
     /* Opens the artefact. manifest is borrowed and outlives the state. Errors as vx_engine_open. */
     vx_err (*open)(const char *folder, const vx_manifest *manifest, const vx_engine_options *options,
                    vx_strategy_state **ret_state, vx_errinfo *info);
+    /* Called once, after open: waits until the artefact's digest is proven. NULL: open returns only then.
+     * Until it said VX_OK nothing that embed computes leaves the engine. Errors: MODEL_HASH, INTERNAL. */
+    vx_err (*prove)(vx_strategy_state *state, vx_errinfo *info);
     /* ret_raw [out] [manifest->dim], not normalised. Any number of threads. Limits are checked by the caller. */
     vx_err (*embed)(vx_strategy_state *state, const float *samples, size_t n, float *ret_raw,
                     vx_engine_timing *ret_timing, vx_errinfo *info);

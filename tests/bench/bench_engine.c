@@ -4,8 +4,9 @@
  * Owns:   the turns, the statistics, the table, the check of every embedding. Does not: compute embeddings.
  *
  * Every contender, voxlock included, is a process of its own (tests/tools/contender.c, models/peer_torch.py,
- * onnx_peer.mjs), so that none shares threads, caches or an allocator with another. It speaks lines:
- *   first       {"engine": "what it is, with version", "precision": "f32"}, as soon as the model is loaded
+ * onnx_peer.mjs, sherpa_peer.mjs), so that none shares threads, caches or an allocator with another. It speaks lines:
+ *   first       {"engine": "what it is, with version", "precision": "f32"}, as soon as the model is loaded; "comparable":
+ *               false where it computes features of its own, so that only its times say something
  *   on "PATH"   {"decode_ms", "features_ms", "network_ms", "cpu_ms", "embedding"}: PATH.wav is the clip, PATH.f32 its
  *               features [frames, 80] for one that has no front end and answers null for the times it does not know;
  *               cpu_ms is the CPU time of the whole process over the timed parts
@@ -36,7 +37,7 @@ enum { LOAD_TIMEOUT_MS = 60000, ANSWER_TIMEOUT_MS = 30000, END_TIMEOUT_MS = 5000
 
 static const struct {
     int seconds, rounds;
-} clips[] = {{1, 21}, {3, 21}, {10, 11}};
+} clips[] = {{1, 21}, {3, 21}, {10, 11}, {30, 5}};
 enum { N_CLIPS = sizeof clips / sizeof *clips };
 
 enum { DECODE, FEATURES, NETWORK, TOTAL, CPU, N_TIMES };
@@ -101,6 +102,8 @@ static void enter(race *r, char *argument)
         c->cosine_needed = strcmp(precision, "f32") == 0    ? COSINE_F32
                            : strcmp(precision, "int8") == 0 ? COSINE_INT8
                                                             : COSINE_BF16;
+        if (json_is_false(json_object_get(hello, "comparable")))
+            c->cosine_needed = -1;
     } else {
         drop(r, c, "did not come up");
     }

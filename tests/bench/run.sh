@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh - every benchmark, with the machine named and the peers beside, as tables; the numbers go to build/bench/*.json.
-# Usage: tests/bench/run.sh [--quick] [engine] [kernels] [start] [http] [load] [soak]
+# Usage: tests/bench/run.sh [--quick] [engine] [kernels] [start] [memory] [http] [load] [soak] [verdict]
 #   --quick  a few turns of each: shows that the benchmarks work, not how fast anything is
 #   without names, all of them but soak (ten minutes): about seven minutes on two cores
 # Peers that are not installed are named, with the way to get them. Exit status 1 if any answer was wrong.
@@ -11,11 +11,11 @@ quick=no sections=()
 for argument; do
     case $argument in
     --quick) quick=yes ;;
-    engine | kernels | start | http | load | soak | verdict) sections+=("$argument") ;;
+    engine | kernels | start | memory | http | load | soak | verdict) sections+=("$argument") ;;
     *) sed -n '3s/^# //p' tests/bench/run.sh >&2; exit 2 ;;
     esac
 done
-[ ${#sections[@]} -gt 0 ] || sections=(engine kernels start http load)
+[ ${#sections[@]} -gt 0 ] || sections=(engine kernels start memory http load)
 
 build=${BUILD:-build/release} out=build/bench modules=build/node/node_modules status=0
 models=(starter 20.8M)
@@ -86,7 +86,8 @@ prepare() {
     for model in "${models[@]}"; do
         ! is_baked "$model" || served+=("$model-baked")
     done
-    onnx=no
+    onnx=no sherpa=no
+    [ -d "$modules/sherpa-onnx-linux-x64" ] && command -v node >/dev/null && sherpa=yes
     [ -d "$modules/onnxruntime-node" ] && command -v node >/dev/null && onnx=yes
     for plugin in gemm_onednn gemm_blas network_torch network_onnx; do
         [ -e "$build/vx_$plugin.so" ] || echo "peer      voxlock with ${plugin#*_}: not installed (make plugins builds it where the library is)"
@@ -95,6 +96,8 @@ prepare() {
     [ "$onnx" = yes ] || echo "peer      ONNX Runtime: not installed (tests/bench/install_peers.sh)"
     [ -n "$python" ] || [ ! "$onnx" = yes ] || [ -e "$out/peers-starter/ecapa_model.onnx" ] ||
         { onnx=no; echo "peer      ONNX Runtime: no model to run (its export needs libtorch)"; }
+    [ -e "$out/peers-starter/ecapa_model.onnx" ] || sherpa=no
+    [ "$sherpa" = yes ] || echo "peer      sherpa-onnx: not installed (tests/bench/install_peers.sh)"
 }
 
 # OpenMP and OpenBLAS read their thread counts from the environment only: without it "one thread" uses every core.
@@ -102,6 +105,9 @@ pinned() { echo "exec env OMP_NUM_THREADS=$1 OPENBLAS_NUM_THREADS=$1"; }
 torch_command() { echo "$(pinned "$2") $python models/peer_torch.py $out/peers-$1 $2"; }
 # voxlock with somebody else's library for the network: model, threads, strategy, precision.
 hosted_command() { echo "$(pinned "$2") $build/tools/contender serve $out/peers-$1 auto $2 --strategy $3 --precision $4"; }
+sherpa_command() {
+    echo "$(pinned "$2") LD_LIBRARY_PATH=$modules/sherpa-onnx-linux-x64 node tests/bench/sherpa_peer.mjs $modules $out/peers-$1 $2"
+}
 onnx_command() { echo "$(pinned "$2") node tests/bench/onnx_peer.mjs $modules $out/peers-$1 $2"; }
 
 # ---- a: engine ------------------------------------------------------------------------------------------------------
@@ -131,6 +137,7 @@ engine() {
             [ -n "$python" ] && rows+=("libtorch f32=$(torch_command "$model" "$threads")"
                 "libtorch bf16=$(torch_command "$model" "$threads") --bf16")
             [ "$onnx" = yes ] && rows+=("ONNX Runtime=$(onnx_command "$model" "$threads")")
+            [ "$sherpa" = yes ] && rows+=("sherpa-onnx=$(sherpa_command "$model" "$threads")")
             parts+=("$out/engine-$model-$threads.json")
             must "$build/bench/bench_engine" --model "$model" --threads "$threads" --clips "$out/clips" \
                 --rounds "$rounds" --json "$out/engine-$model-$threads.json" "${rows[@]}"
@@ -144,7 +151,7 @@ kernels() {
     local program
     for program in "$build"/bench/bench_*; do
         case $program in
-        *.d | */bench_engine | */bench_startup) continue ;;
+        *.d | */bench_engine | */bench_startup | */bench_memory) continue ;;
         esac
         heading "$(basename "$program")"
         must "$program"
@@ -168,6 +175,7 @@ start() {
     for model in "${served[@]}"; do
         rows=("voxlock embed=exec $build/voxlock embed --json --threads $threads --model $(folder_of "$model") $out/clips/3s.wav")
         [ -n "$python" ] && rows+=("Python, libtorch=$(torch_command "${model%-baked}" "$threads")")
+        [ "$sherpa" = yes ] && rows+=("node, sherpa-onnx=$(sherpa_command "${model%-baked}" "$threads")")
         [ "$onnx" = yes ] && rows+=("node, ONNX Runtime=$(onnx_command "${model%-baked}" "$threads")")
         parts+=("$out/start-$model.json")
         must "$build/bench/bench_startup" --runs "$starts" --model "$model" --clip "$out/clips/3s" \
@@ -190,7 +198,18 @@ start() {
     join "$out/start.json" "${parts[@]}"
 }
 
-# ---- d: HTTP --------------------------------------------------------------------------------------------------------
+# ---- d: memory ------------------------------------------------------------------------------------------------------
+# Of what bake made, where it did: every strategy is there then.
+memory() {
+    local folders=() model
+    heading "memory: an engine opened, used, closed, twice"
+    for model in "${models[@]}"; do
+        is_baked "$model" && folders+=("$model=$(folder_of "$model-baked")") || folders+=("$model=$(folder_of "$model")")
+    done
+    must "$build/bench/bench_memory" --json "$out/memory.json" "${folders[@]}"
+}
+
+# ---- e: HTTP --------------------------------------------------------------------------------------------------------
 http() {
     local model body clients parts=() file
     # More than 64 clients at once: the default queue would answer the others 429, which is not what is measured here.
@@ -223,7 +242,7 @@ http() {
     join "$out/http.json" "${parts[@]}"
 }
 
-# ---- e: the service under load --------------------------------------------------------------------------------------
+# ---- f: the service under load --------------------------------------------------------------------------------------
 # One run of the load generator, its numbers in a file of its own: `of NAME KEY` reads them.
 run_load() { # name, model, switches of tests/tools/load.c...
     local name=$1 model=$2
@@ -315,7 +334,7 @@ load() {
     join "$out/load.json" "${parts[@]}"
 }
 
-# ---- f: ten minutes -------------------------------------------------------------------------------------------------
+# ---- g: ten minutes -------------------------------------------------------------------------------------------------
 soak() {
     local parts=() bars=() service=$build/voxlock-cloud
     heading "soak: 10 clients for $soak_s s, half of the requests from the cache, model starter"
@@ -326,7 +345,7 @@ soak() {
     join "$out/soak.json" "${parts[@]}"
 }
 
-# ---- g: the edge ----------------------------------------------------------------------------------------------------
+# ---- h: the edge ----------------------------------------------------------------------------------------------------
 verdict() {
     heading "verdict: utterance to recorded verdict on the device, beside its embedding alone"
     local few=()
@@ -341,6 +360,7 @@ for section in "${sections[@]}"; do
     engine) engine ;;
     kernels) kernels ;;
     start) start ;;
+    memory) memory ;;
     http) http ;;
     load) load ;;
     soak) soak ;;

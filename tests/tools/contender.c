@@ -1,5 +1,5 @@
 /* contender.c - voxlock's engine as a contender of tests/bench/bench_engine.c, and the clips that all contenders get.
- * Usage:  contender clips FOLDER                  writes 1s.wav, 1s.f32, 3s..., 10s... into FOLDER
+ * Usage:  contender clips FOLDER                  writes 1s.wav, 1s.f32, 3s..., 10s..., 30s... into FOLDER
  *         contender serve MODEL_FOLDER GEMM THREADS [--strategy NAME] [--precision f32|bf16|int8] [--isa NAME]
  * Owns:   one side of the protocol that bench_engine.c describes. Does not: compare.
  */
@@ -67,10 +67,11 @@ static vx_err load(const char *path, vx_audio *ret_audio, vx_errinfo *info)
     return err;
 }
 
-/* Two utterances of read speech, 3.0 and 7.31 s, one behind the other, cut to length. */
+/* Two utterances of read speech, 3.0 and 7.31 s, one behind the other, again and again, cut to length. */
 static int clips(const char *folder)
 {
-    static const int lengths_s[] = {1, 3, 10};
+    static const int lengths_s[] = {1, 3, 10, 30};
+    enum { LONGEST = 30 * VX_AUDIO_RATE };
     vx_audio a = {0}, b = {0};
     vx_errinfo info = {0};
     int status = 0;
@@ -79,15 +80,13 @@ static int clips(const char *folder)
         err = load("tests/data/golden/c.wav", &b, &info);
     if (err)
         return complain("clips", err, &info);
-    float *speech = calloc(a.n + b.n, sizeof *speech);
-    if (speech) {
-        memcpy(speech, a.samples, a.n * sizeof *speech);
-        memcpy(speech + a.n, b.samples, b.n * sizeof *speech);
-    }
+    float *speech = calloc(LONGEST, sizeof *speech);
+    for (size_t i = 0, period = a.n + b.n; speech && i < LONGEST; i++)
+        speech[i] = i % period < a.n ? a.samples[i % period] : b.samples[i % period - a.n];
     for (size_t i = 0; status == 0 && i < sizeof lengths_s / sizeof *lengths_s; i++) {
         const size_t n = (size_t)lengths_s[i] * VX_AUDIO_RATE;
         vx_buf wav = {0};
-        if (!speech || n > a.n + b.n || encode_audio(ENCODE_WAV16, speech, n, VX_AUDIO_RATE, 1, &wav) != 0)
+        if (!speech || encode_audio(ENCODE_WAV16, speech, n, VX_AUDIO_RATE, 1, &wav) != 0)
             status = complain("clips", VX_ERR_NOMEM, NULL);
         else
             status = write_file(folder, lengths_s[i], "wav", wav.data, wav.len);

@@ -319,12 +319,13 @@ static json_t *crowd_json(const load_crowd_count *count)
 static int write_json(const arguments *a, double engine_per_second, const service_life *life, const load_result *r)
 {
     const load_times *answers = &r->answers, *refusals = &r->refusals;
-    json_t *root = json_pack("{s:s, s:s, s:s, s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "bench", "http",
-                             "service", a->program, "body", a->plan.json ? "json" : "raw", "repeated_percent",
-                             a->plan.repeated, "clients", a->plan.clients, "answered", (json_int_t)answers->n,
-                             "seconds", r->seconds, "per_second", per_second(answers->n, r->seconds), "p50_ms",
-                             at(answers, 0.5), "p90_ms", at(answers, 0.9), "p99_ms", at(answers, 0.99), "busy",
-                             (json_int_t)refusals->n, "wrong", (json_int_t)r->wrong, "failed", (json_int_t)r->failed);
+    json_t *root =
+        json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "bench", "http",
+                  "service", a->program, "model", a->model, "body", a->plan.json ? "json" : "raw", "repeated_percent",
+                  a->plan.repeated, "clients", a->plan.clients, "answered", (json_int_t)answers->n, "seconds",
+                  r->seconds, "per_second", per_second(answers->n, r->seconds), "p50_ms", at(answers, 0.5), "p90_ms",
+                  at(answers, 0.9), "p99_ms", at(answers, 0.99), "busy", (json_int_t)refusals->n, "wrong",
+                  (json_int_t)r->wrong, "failed", (json_int_t)r->failed);
     add_all(root, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:f}", "listening_ms", life->listening_ms,
                             "first_answer_ms", life->first_answer_ms, "again_ms", life->again_ms, "first_rss_mb",
                             life->first_rss_mb, "last_rss_mb", life->last_rss_mb, "rss_slope_mb_per_s", rss_slope(r),
