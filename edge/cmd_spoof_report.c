@@ -1,9 +1,10 @@
 /* cmd_spoof_report.c - voxlock spoof-report: how well PAVA tells living voices from machines, on recordings of known
  * truth.
  *
- * Every kind of attack is held against all living recordings there are, nuisances included: a detector that takes every
- * room for a loudspeaker shows it here. Rates are of the recordings that were analysed; how many of each kind came to a
- * judgement is said beside them: of the others the lock knows nothing, and asks for digits.
+ * Two tables. What scores could do: every kind of attack is held against all living recordings there are, nuisances
+ * included (a detector that takes every room for a loudspeaker shows it here), at thresholds that were chosen afterwards.
+ * What the lock does: the bound is its own (VX_PAVA_ACCUSED), and who gets no answer, of whom the lock knows nothing and
+ * asks for digits, is counted as that.
  */
 #include <limits.h>
 #include <math.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "edge/cmd.h"
+#include "edge/pava/likelihood.h"
 #include "edge/report/rates.h"
 #include "edge/report/svg.h"
 #include "edge/spoof_set.h"
@@ -19,7 +21,7 @@
 #include "shared/base/file.h"
 #include "shared/base/json.h"
 
-enum { FLAG_JSON = 1 << 0, PLOTS = 1, MEASURES = 2, KINDS_MAX = 128, CURVE = 400, WHOLE = VX_N_LAYERS };
+enum { FLAG_JSON = 1 << 0, PLOTS = 1, MEASURES = 2, KINDS_MAX = 128, CURVE = 400, LABEL = 64, WHOLE = VX_N_LAYERS };
 static const uint64_t SEED = 1;
 
 /* One kind of attack, or of living recordings. */
@@ -35,7 +37,8 @@ typedef struct {
     size_t n_rows;
     int *speakers; /* [set.n] numbered */
     int n_speakers;
-    vx_presented *presented; /* [set.n] room to work in */
+    vx_presented *presented; /* [set.n] room to work in, as the next */
+    vx_answered *answered;
 } report;
 
 /* ---- gathering ------------------------------------------------------------------------------------------------------ */
@@ -81,7 +84,8 @@ static vx_err number_speakers(report *r)
 {
     r->speakers = calloc(r->set.n, sizeof *r->speakers);
     r->presented = calloc(r->set.n, sizeof *r->presented);
-    if (!r->speakers || !r->presented)
+    r->answered = calloc(r->set.n, sizeof *r->answered);
+    if (!r->speakers || !r->presented || !r->answered)
         return VX_ERR_NOMEM;
     for (size_t i = 0; i < r->set.n; i++) {
         size_t k = 0;
@@ -123,6 +127,48 @@ static bool rates(report *r, const char *kind, bool held_out, int layer, vx_atta
     return vx_attack_rates_of(r->presented, n, r->n_speakers, SEED, ret);
 }
 
+/* Recordings that are told of together. */
+typedef struct {
+    bool spoof, held_out;
+    const char *kind; /* NULL: all attacks that are held out, or were used in fitting; all the living */
+} selection;
+
+static bool is_selected(const vx_spoof_clip *clip, selection of)
+{
+    if (clip->err != VX_OK || clip->spoof != of.spoof)
+        return false;
+    return of.kind ? strcmp(clip->kind, of.kind) == 0 : !of.spoof || clip->held_out == of.held_out;
+}
+
+static vx_answer answer_of(const vx_spoof_clip *clip)
+{
+    if (clip->physics.status != VX_EVIDENCE_VALID)
+        return VX_NO_ANSWER;
+    return clip->report.risk > VX_PAVA_ACCUSED ? VX_ANSWER_ATTACK : VX_ANSWER_LIVING;
+}
+
+/* ret_silent [out] recordings that each layer did not judge. False where nothing is selected, or memory is out. */
+static bool answers(report *r, selection of, vx_answer_rates *ret, size_t ret_silent[VX_N_LAYERS])
+{
+    size_t n = 0;
+    memset(ret_silent, 0, VX_N_LAYERS * sizeof *ret_silent);
+    for (size_t i = 0; i < r->set.n; i++) {
+        const vx_spoof_clip *clip = &r->set.clips[i];
+        if (!is_selected(clip, of))
+            continue;
+        r->answered[n++] = (vx_answered){answer_of(clip), r->speakers[i]};
+        for (int l = 0; l < VX_N_LAYERS; l++)
+            ret_silent[l] += clip->report.layers[l].status != VX_EVIDENCE_VALID;
+    }
+    return vx_answer_rates_of(r->answered, n, r->n_speakers, SEED, ret);
+}
+
+/* The answer that is an error. */
+static vx_answer wrong_of(selection of)
+{
+    return of.spoof ? VX_ANSWER_LIVING : VX_ANSWER_ATTACK;
+}
+
 /* ---- telling -------------------------------------------------------------------------------------------------------- */
 
 static json_t *estimate_json(vx_estimate e)
@@ -148,6 +194,36 @@ static json_t *whole_and_layers(report *r, const char *kind, bool held_out)
     return json_pack("{s:o, s:o}", "whole", rates_json(r, kind, held_out, WHOLE), "layers", layers);
 }
 
+static json_t *share_json(const vx_answer_rates *rates, vx_answer answer)
+{
+    return json_pack("{s:I, s:o}", "count", (json_int_t)rates->counts[answer], "share",
+                     estimate_json(rates->shares[answer]));
+}
+
+/* As the lock decides: error and non-response rates of ISO/IEC 30107-3 under their names, and of each layer on how many
+ * recordings it abstained. */
+static json_t *decided_json(report *r, selection of)
+{
+    vx_answer_rates found;
+    size_t silent[VX_N_LAYERS];
+    if (!answers(r, of, &found, silent))
+        return json_null();
+    json_t *layers = json_object();
+    for (int l = 0; l < VX_N_LAYERS; l++)
+        (void)json_object_set_new(layers, vx_pava_layer_name((vx_pava_layer)l), json_integer((json_int_t)silent[l]));
+    return json_pack("{s:I, s:o, s:o, s:o}", "recordings", (json_int_t)found.n, of.spoof ? "apcer" : "bpcer",
+                     share_json(&found, wrong_of(of)), of.spoof ? "apnrr" : "bpnrr", share_json(&found, VX_NO_ANSWER),
+                     "layers_abstained", layers);
+}
+
+static json_t *attacks_json(report *r, bool held_out)
+{
+    json_t *entry = whole_and_layers(r, NULL, held_out);
+    if (entry)
+        (void)json_object_set_new(entry, "decided", decided_json(r, (selection){true, held_out, NULL}));
+    return entry;
+}
+
 static json_t *report_json(report *r)
 {
     json_t *rows = json_array();
@@ -158,18 +234,14 @@ static json_t *report_json(report *r)
                                   (json_int_t)of->n_judged, "unread", (json_int_t)of->n_unread);
         if (entry && of->spoof)
             (void)json_object_update_new(entry, whole_and_layers(r, of->kind, false));
+        if (entry)
+            (void)json_object_set_new(entry, "decided",
+                                      decided_json(r, (selection){of->spoof, of->held_out, of->kind}));
         (void)json_array_append_new(rows, entry);
     }
-    return json_pack("{s:i, s:o, s:o, s:o}", "speakers", r->n_speakers, "kinds", rows, "fitted",
-                     whole_and_layers(r, NULL, false), "held_out", whole_and_layers(r, NULL, true));
-}
-
-static const row *row_named(const report *r, const char *kind)
-{
-    for (size_t i = 0; kind && i < r->n_rows; i++)
-        if (strcmp(r->rows[i].kind, kind) == 0)
-            return &r->rows[i];
-    return NULL;
+    return json_pack("{s:i, s:f, s:o, s:{s:o}, s:o, s:o}", "speakers", r->n_speakers, "accused_above", VX_PAVA_ACCUSED,
+                     "kinds", rows, "living", "decided", decided_json(r, (selection){false, false, NULL}), "fitted",
+                     attacks_json(r, false), "held_out", attacks_json(r, true));
 }
 
 static void show_rates(report *r, const char *label, const char *kind, bool held_out)
@@ -179,11 +251,10 @@ static void show_rates(report *r, const char *label, const char *kind, bool held
         printf("%-26s    -\n", label);
         return;
     }
-    const row *of = row_named(r, kind);
-    printf("%-26s %5zu %6.1f  %5.1f (%4.1f-%5.1f)  %5.1f (%4.1f-%5.1f)  %5.1f (%4.1f-%5.1f) |", label, whole.n_attacks,
-           of && of->n > 0 ? 100 * (double)of->n_judged / (double)of->n : 0, 100 * whole.eer.value, 100 * whole.eer.low,
-           100 * whole.eer.high, 100 * whole.apcer_1.value, 100 * whole.apcer_1.low, 100 * whole.apcer_1.high,
-           100 * whole.apcer_5.value, 100 * whole.apcer_5.low, 100 * whole.apcer_5.high);
+    printf("%-26s %5zu  %5.1f (%4.1f-%5.1f)  %5.1f (%4.1f-%5.1f)  %5.1f (%4.1f-%5.1f) |", label, whole.n_attacks,
+           100 * whole.eer.value, 100 * whole.eer.low, 100 * whole.eer.high, 100 * whole.apcer_1.value,
+           100 * whole.apcer_1.low, 100 * whole.apcer_1.high, 100 * whole.apcer_5.value, 100 * whole.apcer_5.low,
+           100 * whole.apcer_5.high);
     for (int l = 0; l < VX_N_LAYERS; l++) {
         vx_attack_rates one;
         if (rates(r, kind, held_out, l, &one))
@@ -194,27 +265,76 @@ static void show_rates(report *r, const char *label, const char *kind, bool held
     printf("\n");
 }
 
-static void show(report *r)
+static void show_share(const vx_answer_rates *rates, vx_answer answer)
 {
-    printf("living voices (%d speakers in all)   recordings  judged\n", r->n_speakers);
-    for (size_t i = 0; i < r->n_rows; i++)
-        if (!r->rows[i].spoof)
-            printf("%-36s %10zu  %5.1f %%\n", r->rows[i].kind, r->rows[i].n,
-                   100 * (double)r->rows[i].n_judged / (double)r->rows[i].n);
-    printf("\n%% with 95 %% intervals (bootstrap over speakers); * held out; last: EER of each layer alone\n");
-    printf("%-26s %5s %6s  %-19s  %-19s  %-19s |", "attack", "n", "judged", "EER", "APCER at BPCER 1",
-           "APCER at BPCER 5");
+    const vx_estimate *share = &rates->shares[answer];
+    printf(" %5zu %5.1f (%4.1f-%5.1f) ", rates->counts[answer], 100 * share->value, 100 * share->low,
+           100 * share->high);
+}
+
+static void show_decided(report *r, const char *label, selection of)
+{
+    vx_answer_rates found;
+    size_t silent[VX_N_LAYERS];
+    if (!answers(r, of, &found, silent)) {
+        printf("%-26s    -\n", label);
+        return;
+    }
+    printf("%-26s %5zu ", label, found.n);
+    show_share(&found, wrong_of(of));
+    show_share(&found, VX_NO_ANSWER);
+    printf("|");
+    for (int l = 0; l < VX_N_LAYERS; l++)
+        printf(" %6.1f", 100 * (double)silent[l] / (double)found.n);
+    printf("\n");
+}
+
+static void show_layer_names(void)
+{
     for (int l = 0; l < VX_N_LAYERS; l++)
         printf(" %6.6s", vx_pava_layer_name((vx_pava_layer)l));
     printf("\n");
+}
+
+static void label_of(const row *of, char ret_label[LABEL])
+{
+    (void)snprintf(ret_label, LABEL, "%.50s%s", of->kind, of->held_out ? " *" : "");
+}
+
+/* What the lock does. */
+static void show_decisions(report *r)
+{
+    char label[LABEL];
+    printf("\nas the lock decides: a risk above %.2f accuses; who gets no answer is asked for digits. Number, %%\n",
+           VX_PAVA_ACCUSED);
+    printf("%-26s %5s  %-25s%-25s| %% on which each layer abstained\n", "", "n", "wrong (BPCER, APCER)",
+           "no answer (BPNRR, APNRR)");
+    printf("%-84s|", "");
+    show_layer_names();
     for (size_t i = 0; i < r->n_rows; i++) {
-        char label[64];
-        (void)snprintf(label, sizeof label, "%.50s%s", r->rows[i].kind, r->rows[i].held_out ? " *" : "");
+        label_of(&r->rows[i], label);
+        show_decided(r, label, (selection){r->rows[i].spoof, r->rows[i].held_out, r->rows[i].kind});
+    }
+    show_decided(r, "all the living", (selection){false, false, NULL});
+    show_decided(r, "all that were fitted to", (selection){true, false, NULL});
+    show_decided(r, "all that are held out *", (selection){true, true, NULL});
+}
+
+static void show(report *r)
+{
+    char label[LABEL];
+    printf("%% with 95 %% intervals (bootstrap over %d speakers); * held out; last: EER of each layer alone\n",
+           r->n_speakers);
+    printf("%-26s %5s  %-19s  %-19s  %-19s |", "attack", "n", "EER", "APCER at BPCER 1", "APCER at BPCER 5");
+    show_layer_names();
+    for (size_t i = 0; i < r->n_rows; i++) {
+        label_of(&r->rows[i], label);
         if (r->rows[i].spoof)
             show_rates(r, label, r->rows[i].kind, false);
     }
     show_rates(r, "all that were fitted to", NULL, false);
     show_rates(r, "all that are held out *", NULL, true);
+    show_decisions(r);
     printf("\nlayers, and how far each is relied on:");
     for (int l = 0; l < VX_N_LAYERS; l++)
         printf(" %s %.2f%s", vx_pava_layer_name((vx_pava_layer)l), vx_pava_layer_reliability((vx_pava_layer)l),
@@ -355,6 +475,7 @@ static int run(const vx_cmd_call *call)
     else
         show(&r);
     free(r.presented);
+    free(r.answered);
     free(r.speakers);
     vx_spoof_set_done(&r.set);
     return code;
@@ -364,7 +485,8 @@ const vx_cmd vx_cmd_spoof_report = {
     .name = "spoof-report",
     .usage = "FOLDER [--plots FOLDER] [--measures FILE.tsv] [--json]",
     .help = "Say how well PAVA tells living voices from machines, on the recordings of FOLDER/manifest.tsv.",
-    .flags = {{"--json", "one JSON object: kinds, with rates of the whole and of each layer", NULL},
+    .flags = {{"--json", "one JSON object: kinds, with rates of the whole and of each layer, and as the lock decides",
+               NULL},
               {"--plots", "draw pava_det.svg and pava_scores.svg there", "FOLDER"},
               {"--measures", "write what every layer measured as a table", "FILE"}},
     .min_operands = 1,

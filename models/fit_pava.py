@@ -40,6 +40,11 @@ LIMIT, LLR_LIMIT = 4.0, 12.0  # of likelihood.c
 RIDGE, MAX_RIDGE = 0.02, 1e6  # of a layer's weights
 HOLD = 0.02  # how firmly the risk's weights are held to the specification's
 FOLDS = 5
+# A measure that more of the living lack gets no weight: what is missing keeps a recording from being acquitted
+# (edge/pava/likelihood.h), and without them layers tell no worse.
+LACKED = 0.05
+# Missing with speakers of whom nothing was learned yet, which says nothing about recordings.
+OF_SPEAKER = {"tract_deviation", "pitch_deviation_semitones", "room_distance"}
 
 
 # ---- the table -------------------------------------------------------------------------------------------------------
@@ -142,12 +147,22 @@ class Layer:
         self.values = values
         targets = np.isin(table.group, list(LAYERS[name]))
         self.used = self.valid & (~table.spoof | targets)
+        self.counted = self.is_there_mostly()
         self.fold = rng.permutation(table.n_speakers)[table.speaker] % FOLDS
         self.fit_all(rng)
+
+    def is_there_mostly(self):
+        """[measures]: whether few of the living lack it."""
+        there, living = np.isfinite(self.values), self.valid & ~self.table.spoof
+        of_speaker = np.isin(self.names, list(OF_SPEAKER))
+        known = living & there[:, of_speaker].any(axis=1) if of_speaker.any() else living
+        among = np.where(of_speaker[None, :], known[:, None], living[:, None])
+        return (among & ~there).sum(axis=0) <= LACKED * among.sum(axis=0)
 
     def model(self, members):
         t = self.table
         centre, spread = standards(self.values, members & ~t.spoof)
+        spread[~self.counted] = 0  # as likelihood.c says of a measure that does not count
         beta = logistic(
             design(self.values[members], centre, spread),
             t.spoof[members].astype(float),

@@ -27,7 +27,7 @@ from torch import nn
 
 BANDS, ROWS = 64, 160  # VX_TRACE_BANDS, VX_TRACE_ROWS
 FRAMES = 200  # of one training example
-CHANNELS, POOLED, ATTENTION, HIDDEN = 64, 96, 32, 48
+CHANNELS, POOLED, ATTENTION, HIDDEN = 96, 128, 32, 48
 LAYERS = ((1, 1), (3, 1), (3, 2))  # taps, dilation
 HEADS = ("synthetic", "playback", "converted", "any")
 STD_FLOOR = 1e-4

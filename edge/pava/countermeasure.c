@@ -2,7 +2,7 @@
  * Owns:   its memory and the order of its computation. Does not: measure (countermeasure_features.c), multiply
  *         (shared/engine/kernels.h), train; countermeasure_weights.inc is what models/train_countermeasure.py wrote.
  *
- * 58 thousand parameters in eight bits, spread to floats at each call: that takes some 20 microseconds, and nobody has to
+ * 106 thousand parameters in eight bits, spread to floats at each call: that takes some 20 microseconds, and nobody has to
  * keep them.
  */
 #include "edge/pava/countermeasure.h"

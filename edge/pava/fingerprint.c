@@ -309,8 +309,11 @@ static bool is_possible(const vx_landmark *list, size_t n)
 
 vx_err vx_fingerprint_unpack(const uint8_t *bytes, size_t n, vx_fingerprint *ret)
 {
-    if (n <= PACKED_HEAD || (n - PACKED_HEAD) % PACKED != 0 || memcmp(bytes, head, PACKED_HEAD) != 0 ||
-        (n - PACKED_HEAD) / PACKED > VX_FINGERPRINT_LANDMARKS)
+    if (n < PACKED_HEAD || memcmp(bytes, head, 2) != 0)
+        return VX_ERR_STORE_CORRUPT;
+    if (memcmp(bytes, head, PACKED_HEAD) != 0)
+        return VX_ERR_STORE_VERSION;
+    if (n == PACKED_HEAD || (n - PACKED_HEAD) % PACKED != 0 || (n - PACKED_HEAD) / PACKED > VX_FINGERPRINT_LANDMARKS)
         return VX_ERR_STORE_CORRUPT;
     vx_fingerprint f = {.n = (n - PACKED_HEAD) / PACKED};
     f.landmarks = malloc(f.n * sizeof *f.landmarks);

@@ -40,15 +40,16 @@ void vx_fingerprint_done(vx_fingerprint *fingerprint);
 /* As bytes for the store, little-endian; the length is that of n landmarks. */
 size_t vx_fingerprint_size(const vx_fingerprint *fingerprint);
 void vx_fingerprint_pack(const vx_fingerprint *fingerprint, uint8_t *ret_bytes);
-/* Bytes are hostile. Errors: STORE_CORRUPT, NOMEM. */
+/* Bytes are hostile. Errors: STORE_VERSION (taken by another version: nothing to compare with), STORE_CORRUPT, NOMEM. */
 VX_MUST_CHECK vx_err vx_fingerprint_unpack(const uint8_t *bytes, size_t n, vx_fingerprint *ret);
 
-/* How well two recordings agree: the landmarks that agree on one delay, beyond what chance explains.
+/* How well two recordings agree: the landmarks that agree on one delay, beyond what chance explains, at the same speed or up
+ * to 6 % from it.
  * evidence [out] rises with agreement; a replay is at or above VX_FINGERPRINT_SAME */
 typedef struct {
     double evidence;
     int n_agreeing;   /* landmarks on the best delay that count */
-    int delay_frames; /* of the second against the first */
+    int delay_frames; /* of the second against the first; played at another speed, against the first so played */
 } vx_fingerprint_match;
 #define VX_FINGERPRINT_SAME 1.0 /* evidence is scaled so: docs/pava.md has the rates */
 void vx_fingerprint_compare(const vx_fingerprint *a, const vx_fingerprint *b, vx_fingerprint_match *ret);

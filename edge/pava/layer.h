@@ -1,9 +1,10 @@
 /* layer.h - what a layer of anti-spoofing is.
  * Owns:   the type, and the list of layers. Does not: say what measures mean (likelihood.h).
  *
- * A layer turns analyses into at most VX_PAVA_MEASURES named numbers. One that this recording does not give is NAN and
- * counts for nothing; a layer that has none that matters abstains, and says why. A physical quantity that cannot be is a
- * failed measurement: it never accuses.
+ * A layer turns analyses into at most VX_PAVA_MEASURES named numbers. One that this recording does not give stays NAN,
+ * whatever the reason, and likelihood.h sees to it that this neither accuses nor acquits: a layer makes no rule of its own
+ * for what it lacks. One that has nothing to go by abstains, and says why. A physical quantity that cannot be is a failed
+ * measurement: it never accuses.
  */
 #ifndef VX_EDGE_PAVA_LAYER_H
 #define VX_EDGE_PAVA_LAYER_H

@@ -8,9 +8,6 @@
 static const double LIMIT = 4;
 /* A layer's ratio counts no more than e^12: a fingerprint's is near that, and nothing else should be. */
 static const double LLR_LIMIT = 12;
-/* From here on the confidence is below what any verdict opens at (decide.c: every valid source at 0.35 or more). */
-static const double ACCUSED = 0.65;
-
 const vx_pava_weights vx_pava_fitted = {
 #include "edge/pava/pava_weights.inc"
 };
@@ -44,7 +41,31 @@ double vx_layer_llr(const vx_layer_weights *weights, const double measures[VX_PA
     return fmin(fmax(sum, -LLR_LIMIT), LLR_LIMIT);
 }
 
-double vx_pava_risk(const vx_pava_weights *weights, const vx_layer_finding findings[VX_N_LAYERS])
+/* The most that one measure can add: of a parabola over +-LIMIT, at its vertex or at an end. Not negative: at z = 1 or -1
+ * it is |linear|. */
+static double most_of(const vx_measure_weights *w)
+{
+    if (w->square < 0 && fabs(w->linear) < -2 * w->square * LIMIT)
+        return -w->linear * w->linear / (4 * w->square) - w->square;
+    return fabs(w->linear) * LIMIT + w->square * (LIMIT * LIMIT - 1);
+}
+
+static bool is_missing(const vx_measure_weights *w, double measure)
+{
+    return w->spread > 0 && !isfinite(measure);
+}
+
+double vx_layer_missing(const vx_layer_weights *weights, const double measures[VX_PAVA_MEASURES])
+{
+    double sum = 0;
+    for (int i = 0; i < VX_PAVA_MEASURES; i++)
+        if (is_missing(&weights->measures[i], measures[i]))
+            sum += most_of(&weights->measures[i]);
+    return sum;
+}
+
+/* worst [in] what is missing in a layer counts as if it spoke for a machine as loudly as it can */
+static double risk_of(const vx_pava_weights *weights, const vx_layer_finding findings[VX_N_LAYERS], bool worst)
 {
     double strongest[VX_N_RISKS] = {0}, sum = weights->bias;
     bool judged[VX_N_RISKS] = {false};
@@ -52,12 +73,18 @@ double vx_pava_risk(const vx_pava_weights *weights, const vx_layer_finding findi
         const vx_risk r = vx_risk_of_layer((vx_pava_layer)i);
         if (findings[i].status != VX_EVIDENCE_VALID || !vx_layer_counts(weights, (vx_pava_layer)i))
             continue;
-        strongest[r] = judged[r] ? fmax(strongest[r], findings[i].llr) : findings[i].llr;
+        const double llr = findings[i].llr + (worst ? vx_layer_missing(&weights->layers[i], findings[i].measures) : 0);
+        strongest[r] = judged[r] ? fmax(strongest[r], llr) : llr;
         judged[r] = true;
     }
     for (int r = 0; r < VX_N_RISKS; r++)
         sum += weights->risks[r] * (judged[r] ? strongest[r] : weights->usual[r]);
     return 1 / (1 + exp(-sum));
+}
+
+double vx_pava_risk(const vx_pava_weights *weights, const vx_layer_finding findings[VX_N_LAYERS])
+{
+    return risk_of(weights, findings, false);
 }
 
 /* ---- together ------------------------------------------------------------------------------------------------------- */
@@ -90,12 +117,35 @@ static bool nobody_counts(const vx_pava_weights *weights)
     return i == VX_N_LAYERS;
 }
 
+/* The measure that is missing most, by its name: "layer conversion lacks pitch_excess". */
+static void say_what_is_missing(const vx_pava_weights *weights, const vx_layer_finding findings[VX_N_LAYERS],
+                                char ret_reason[VX_REASON_CAP])
+{
+    const char *layer = "", *measure = "";
+    double most = 0;
+    for (int i = 0; i < VX_N_LAYERS; i++) {
+        const char *const *names = vx_pava_measure_names((vx_pava_layer)i);
+        if (findings[i].status != VX_EVIDENCE_VALID || !vx_layer_counts(weights, (vx_pava_layer)i))
+            continue;
+        for (int m = 0; m < VX_PAVA_MEASURES && names[m]; m++) {
+            const vx_measure_weights *w = &weights->layers[i].measures[m];
+            const double adds = weights->risks[vx_risk_of_layer((vx_pava_layer)i)] * most_of(w);
+            if (is_missing(w, findings[i].measures[m]) && adds > most) {
+                most = adds;
+                layer = vx_pava_layer_name((vx_pava_layer)i), measure = names[m];
+            }
+        }
+    }
+    (void)snprintf(ret_reason, VX_REASON_CAP, "layer %s lacks %s, which might have told a machine", layer, measure);
+}
+
 double vx_pava_conclude(const vx_pava_weights *weights, const vx_layer_finding findings[VX_N_LAYERS], bool own_speaker,
                         vx_evidence *ret_evidence)
 {
-    const int absent = first_absent(weights, findings), worst = loudest(weights, findings);
-    const double risk = vx_pava_risk(weights, findings);
-    const bool accused = worst < VX_N_LAYERS && risk > ACCUSED;
+    const int absent = first_absent(weights, findings), loud = loudest(weights, findings);
+    const double measured = risk_of(weights, findings, false), worst = risk_of(weights, findings, true);
+    const bool accused = loud < VX_N_LAYERS && measured > VX_PAVA_ACCUSED;
+    const double risk = fmax(measured, fmin(worst, VX_PAVA_ACCUSED));
     vx_evidence e = {.status = VX_EVIDENCE_INCONCLUSIVE};
     if (nobody_counts(weights)) {
         (void)snprintf(e.reason, sizeof e.reason, "no layer tells a living voice from a recording");
@@ -104,11 +154,13 @@ double vx_pava_conclude(const vx_pava_weights *weights, const vx_layer_finding f
                        vx_pava_layer_name((vx_pava_layer)absent), findings[absent].reason);
     } else if (!accused && own_speaker) {
         (void)snprintf(e.reason, sizeof e.reason, "this computer's own loudspeaker was playing meanwhile");
+    } else if (!accused && worst > VX_PAVA_ACCUSED) {
+        say_what_is_missing(weights, findings, e.reason);
     } else {
         e.status = VX_EVIDENCE_VALID;
         e.confidence = 1 - risk;
         (void)snprintf(e.reason, sizeof e.reason, "layer %s speaks most for a machine, at %.2f",
-                       vx_pava_layer_name((vx_pava_layer)worst), findings[worst].spoof);
+                       vx_pava_layer_name((vx_pava_layer)loud), findings[loud].spoof);
     }
     *ret_evidence = e;
     return risk;

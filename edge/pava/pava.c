@@ -7,6 +7,7 @@
 
 #include "edge/pava/layer.h"
 #include "edge/pava/likelihood.h"
+#include "shared/audio/audio.h"
 #include "shared/base/clock.h"
 
 static const vx_layer *const layers[VX_N_LAYERS] = {
@@ -102,4 +103,16 @@ void vx_pava_report_done(vx_pava_report *report)
 {
     vx_fingerprint_done(&report->fingerprint);
     memset(report, 0, sizeof *report);
+}
+
+vx_err vx_pava_fingerprint(const float *samples, size_t n, vx_fingerprint *ret, vx_errinfo *info)
+{
+    vx_spectrogram spectrogram = {0};
+    if (!samples || n < VX_PAVA_WINDOW || !vx_audio_is_finite(samples, n))
+        return vx_errinfo_set(info, VX_ERR_RANGE, "the recording is empty or holds numbers that are no sound");
+    vx_err err = vx_spectrogram_compute(samples, n, &spectrogram);
+    if (err == VX_OK)
+        err = vx_fingerprint_take(&spectrogram, ret, info);
+    vx_spectrogram_done(&spectrogram);
+    return err;
 }

@@ -84,6 +84,11 @@ bool vx_pava_layer_has_say(vx_pava_layer layer);
 void vx_pava_judge(const float *samples, size_t n, const vx_pava_known *known, uint64_t deadline_ns,
                    vx_pava_report *ret_report, vx_evidence *ret_evidence);
 void vx_pava_report_done(vx_pava_report *report);
+/* The fingerprint alone, in a fifth of the time, also of what cannot be judged: clipped, long, short, half silent.
+ * ret    [out] vx_fingerprint_done
+ * Errors NOT_FOUND and RANGE (there is none to take), NOMEM
+ * Threads any */
+VX_MUST_CHECK vx_err vx_pava_fingerprint(const float *samples, size_t n, vx_fingerprint *ret, vx_errinfo *info);
 
 /* What a recording that was surely the owner's teaches: an enrolment, or a strong acceptance. */
 void vx_pava_baseline_learn(vx_pava_baseline *baseline, const vx_pava_report *report);

@@ -8,6 +8,7 @@
 #include "shared/base/random.h"
 
 enum { N_RATES = 3 };
+_Static_assert((int)VX_N_ANSWERS == N_RATES, "as many rates are drawn of either");
 
 static int by_score(const void *a, const void *b)
 {
@@ -74,13 +75,37 @@ static void summarise(void *arg, double apcer, double bpcer)
         s->apcer_5 = fmin(s->apcer_5, apcer);
 }
 
-static bool rates_of(const vx_presented *p, size_t n, const double *weights, double ret[N_RATES])
+/* What rates are of. */
+typedef struct {
+    const void *recordings; /* [n] of what `rates_of` takes */
+    size_t n;
+} material;
+/* weights [in] of speakers, NULL: 1 each. False where the speakers that have weight have no rates. */
+typedef bool rates_of(const material *of, const double *weights, double ret[N_RATES]);
+
+/* recordings: vx_presented, sorted */
+static bool score_rates(const material *of, const double *weights, double ret[N_RATES])
 {
     summary s = {1, 0, NAN, 1, 1};
-    if (!sweep(p, n, weights, summarise, &s))
+    if (!sweep(of->recordings, of->n, weights, summarise, &s))
         return false;
     ret[0] = s.eer, ret[1] = s.apcer_1, ret[2] = s.apcer_5;
     return true;
+}
+
+/* recordings: vx_answered */
+static bool answer_shares(const material *of, const double *weights, double ret[N_RATES])
+{
+    const vx_answered *a = of->recordings;
+    double all = 0, sums[N_RATES] = {0};
+    for (size_t i = 0; i < of->n; i++) {
+        const double weight = weights ? weights[a[i].speaker] : 1;
+        sums[a[i].answer] += weight;
+        all += weight;
+    }
+    for (int r = 0; r < N_RATES && all > 0; r++)
+        ret[r] = sums[r] / all;
+    return all > 0;
 }
 
 static int rising(const void *a, const void *b)
@@ -91,19 +116,19 @@ static int rising(const void *a, const void *b)
 
 /* Draws as many speakers as there are, with replacement, and counts each as often as it was drawn. A draw that leaves out
  * one kind altogether is drawn again. values [out] [N_RATES][VX_RATES_DRAWS] */
-static bool draw(const vx_presented *p, size_t n, int n_speakers, uint64_t seed, double *values)
+static bool draw(rates_of *rates, const material *of, int n_speakers, uint64_t seed, double *values)
 {
     double *weights = malloc((size_t)n_speakers * sizeof *weights);
     int made = 0;
     for (int tries = 0; weights && made < VX_RATES_DRAWS && tries < 2 * VX_RATES_DRAWS; tries++) {
-        double rates[N_RATES];
+        double drawn[N_RATES];
         memset(weights, 0, (size_t)n_speakers * sizeof *weights);
         for (int i = 0; i < n_speakers; i++)
             weights[vx_random_next(&seed) % (uint64_t)n_speakers] += 1;
-        if (!rates_of(p, n, weights, rates))
+        if (!rates(of, weights, drawn))
             continue;
         for (int r = 0; r < N_RATES; r++)
-            values[r * VX_RATES_DRAWS + made] = rates[r];
+            values[r * VX_RATES_DRAWS + made] = drawn[r];
         made++;
     }
     free(weights);
@@ -119,24 +144,57 @@ static vx_estimate estimate(double value, double *values)
     return (vx_estimate){value, values[VX_RATES_DRAWS / 40], values[VX_RATES_DRAWS - 1 - VX_RATES_DRAWS / 40]};
 }
 
+/* False where there are no rates, or memory is out. */
+static bool estimate_all(rates_of *rates, const material *of, int n_speakers, uint64_t seed, vx_estimate ret[N_RATES])
+{
+    double found[N_RATES];
+    double *values = malloc(N_RATES * VX_RATES_DRAWS * sizeof *values);
+    const bool ok = values && rates(of, NULL, found);
+    if (ok) {
+        const bool drawn = n_speakers > 1 && draw(rates, of, n_speakers, seed, values);
+        for (int r = 0; r < N_RATES; r++)
+            ret[r] = estimate(found[r], drawn ? values + r * VX_RATES_DRAWS : NULL);
+    }
+    free(values);
+    return ok;
+}
+
 bool vx_attack_rates_of(const vx_presented *presented, size_t n, int n_speakers, uint64_t seed,
                         vx_attack_rates *ret_rates)
 {
     size_t n_living = 0;
-    double found[N_RATES];
+    vx_estimate e[N_RATES];
     vx_presented *p = sorted(presented, n, &n_living);
-    double *values = malloc(N_RATES * VX_RATES_DRAWS * sizeof *values);
-    const bool ok = p && values && rates_of(p, n, NULL, found);
-    if (ok) {
-        const bool drawn = n_speakers > 1 && draw(p, n, n_speakers, seed, values);
-        vx_estimate e[N_RATES];
-        for (int r = 0; r < N_RATES; r++)
-            e[r] = estimate(found[r], drawn ? values + r * VX_RATES_DRAWS : NULL);
+    const bool ok = p && estimate_all(score_rates, &(material){p, n}, n_speakers, seed, e);
+    if (ok)
         *ret_rates = (vx_attack_rates){n_living, n - n_living, e[0], e[1], e[2]};
-    }
-    free(values);
     free(p);
     return ok;
+}
+
+/* Widens an interval to that of E. B. Wilson, 1927, for `count` of n independent recordings. */
+static void widen(size_t count, size_t n, vx_estimate *e)
+{
+    static const double DEVIATE = 1.959964; /* of a normal distribution, 95 % within */
+    const double square = DEVIATE * DEVIATE, all = (double)n, share = (double)count / all;
+    const double middle = (share + square / (2 * all)) / (1 + square / all);
+    const double half = DEVIATE * sqrt(share * (1 - share) / all + square / (4 * all * all)) / (1 + square / all);
+    e->low = count > 0 ? fmin(e->low, middle - half) : 0;
+    e->high = count < n ? fmax(e->high, middle + half) : 1;
+}
+
+bool vx_answer_rates_of(const vx_answered *answered, size_t n, int n_speakers, uint64_t seed,
+                        vx_answer_rates *ret_rates)
+{
+    vx_answer_rates rates = {.n = n};
+    if (!estimate_all(answer_shares, &(material){answered, n}, n_speakers, seed, rates.shares))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        rates.counts[answered[i].answer]++;
+    for (int a = 0; a < VX_N_ANSWERS; a++)
+        widen(rates.counts[a], n, &rates.shares[a]);
+    *ret_rates = rates;
+    return true;
 }
 
 typedef struct {

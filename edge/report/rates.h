@@ -1,7 +1,8 @@
 /* rates.h - how often a machine passes for a person and a person for a machine, from scores.
  * Owns:   the rates of ISO/IEC 30107-3 and how far chance moves them. Does not: compute scores.
  *
- * APCER: share of attacks taken for living voices. BPCER: share of living voices taken for attacks.
+ * APCER: share of attacks taken for living voices. BPCER: share of living voices taken for attacks. APNRR, BPNRR: shares of
+ * either that get no answer.
  */
 #ifndef VX_EDGE_REPORT_RATES_H
 #define VX_EDGE_REPORT_RATES_H
@@ -35,6 +36,24 @@ enum { VX_RATES_DRAWS = 1000 };
  * False, with ret untouched, where there are none of either kind; or memory is out. */
 bool vx_attack_rates_of(const vx_presented *presented, size_t n, int n_speakers, uint64_t seed,
                         vx_attack_rates *ret_rates);
+
+/* What a detector that has its bound already says of one recording. */
+typedef enum { VX_ANSWER_LIVING, VX_ANSWER_ATTACK, VX_NO_ANSWER, VX_N_ANSWERS } vx_answer;
+typedef struct {
+    vx_answer answer;
+    int speaker;
+} vx_answered;
+
+typedef struct {
+    size_t n, counts[VX_N_ANSWERS];
+    vx_estimate shares[VX_N_ANSWERS];
+} vx_answer_rates;
+
+/* Shares of one kind of recordings. Their intervals are a bootstrap's over speakers, or Wilson's of as many independent
+ * recordings where that is wider: of what was never seen a bootstrap says that it never happens.
+ * False, with ret untouched, where n is 0; or memory is out. */
+bool vx_answer_rates_of(const vx_answered *answered, size_t n, int n_speakers, uint64_t seed,
+                        vx_answer_rates *ret_rates);
 
 /* A point of a DET curve. */
 typedef struct {

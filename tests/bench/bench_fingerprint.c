@@ -314,7 +314,9 @@ static const struct {
     {"loudspeaker, room of 0.6 s", in_a_room, 0.6, false},
     {"0.2 % faster", faster, 1.002, false},
     {"1 % faster", faster, 1.01, false},
+    {"2 % slower", faster, 0.98, false},
     {"4 % faster", faster, 1.04, false},
+    {"5.5 % faster", faster, 1.055, false},
 };
 enum { N_CHANGES = sizeof CHANGES / sizeof *CHANGES };
 

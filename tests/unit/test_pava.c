@@ -11,6 +11,7 @@
 #include "edge/decide/decide.h"
 #include "edge/pava/layer.h"
 #include "edge/pava/likelihood.h"
+#include "shared/base/clock.h"
 #include "tests/support/alloc_fail.h"
 #include "tests/support/clip.h"
 #include "tests/support/stats.h"
@@ -149,6 +150,151 @@ static void measures_become_ratios_as_the_header_says(void **state)
     assert_true(fabs(vx_layer_llr(&w, m) - 12) < 1e-12);
     m[1] = -1e30;
     assert_true(fabs(vx_layer_llr(&w, m) + 11.75) < 1e-12);
+}
+
+/* ---- what is missing ------------------------------------------------------------------------------------------------- */
+
+/* Measures with meaning, as many as the layer has names for. */
+static void draw_meaning(uint64_t *state, vx_pava_weights *w)
+{
+    for (int l = 0; l < VX_N_LAYERS; l++) {
+        w->layers[l].bias = uniform(state, -3, 1);
+        for (int m = 0; vx_pava_measure_names((vx_pava_layer)l)[m]; m++)
+            w->layers[l].measures[m] = (vx_measure_weights){
+                .centre = uniform(state, -2, 2),
+                .spread = stats_random(state) % 8 ? uniform(state, 0.1, 2) : 0,
+                .linear = stats_random(state) % 4 ? uniform(state, -0.7, 0.7) : 0,
+                .square = stats_random(state) % 2 ? uniform(state, -0.1, 0.1) : 0,
+            };
+    }
+}
+
+/* share [in] of the measures that are not given */
+static void draw_measures(uint64_t *state, double share, double ret[VX_PAVA_MEASURES])
+{
+    for (int m = 0; m < VX_PAVA_MEASURES; m++)
+        ret[m] = uniform(state, 0, 1) < share ? NAN : uniform(state, -12, 12);
+}
+
+/* Draws again until the result is of use: mostly living voices, of whom there is an acceptance to lose. */
+static void draw_recording(uint64_t *state, vx_pava_weights *w, vx_layer_finding f[VX_N_LAYERS])
+{
+    vx_evidence e;
+    for (int tries = 0; tries < 8; tries++) {
+        draw_weights(state, w);
+        draw_meaning(state, w);
+        const double share = stats_random(state) % 3 ? 0 : 0.05;
+        memset(f, 0, VX_N_LAYERS * sizeof *f);
+        for (int l = 0; l < VX_N_LAYERS; l++) {
+            f[l].status = VX_EVIDENCE_VALID;
+            draw_measures(state, share, f[l].measures);
+            f[l].llr = vx_layer_llr(&w->layers[l], f[l].measures);
+        }
+        (void)vx_pava_conclude(w, f, false, &e);
+        if (e.status == VX_EVIDENCE_VALID && e.confidence > 0.7)
+            return;
+    }
+}
+
+/* Of one layer, of one measure in twenty, or all; and now and then a whole layer. */
+static void take_away(uint64_t *state, const vx_pava_weights *w, vx_layer_finding f[VX_N_LAYERS])
+{
+    const uint64_t one = stats_random(state) % (2 * VX_N_LAYERS);
+    for (size_t l = 0; l < VX_N_LAYERS; l++) {
+        if (one < VX_N_LAYERS && one != l)
+            continue;
+        const double share = one < VX_N_LAYERS ? uniform(state, 0, 1.2) : 0.05;
+        for (int m = 0; m < VX_PAVA_MEASURES; m++)
+            if (uniform(state, 0, 1) < share)
+                f[l].measures[m] = stats_random(state) % 2 ? NAN : -INFINITY;
+        f[l].llr = vx_layer_llr(&w->layers[l], f[l].measures);
+        if (stats_random(state) % 16 == 0)
+            f[l].status = stats_random(state) % 2 ? VX_EVIDENCE_INCONCLUSIVE : VX_EVIDENCE_UNAVAILABLE;
+    }
+}
+
+/* What may open, as a number. */
+static double acceptance(const vx_evidence *e)
+{
+    return e->status == VX_EVIDENCE_VALID && e->confidence >= 1 - VX_PAVA_ACCUSED ? e->confidence : 0;
+}
+
+static void no_missing_measure_raises_acceptance(void **state)
+{
+    static const double ROUNDING = 1e-12; /* of seven sums of twelve numbers below a hundred */
+    (void)state;
+    uint64_t seed = 20261122;
+    size_t n_accepted = 0, n_kept = 0;
+    for (int i = 0; i < 100000; i++) {
+        vx_pava_weights w;
+        vx_layer_finding f[VX_N_LAYERS];
+        vx_evidence with, without;
+        draw_recording(&seed, &w, f);
+        const double before = vx_pava_conclude(&w, f, false, &with);
+        take_away(&seed, &w, f);
+        const double after = vx_pava_conclude(&w, f, false, &without);
+        const uint64_t others = stats_random(&seed);
+        const bool accepted = verdict_with(&with, others) == VX_AUTHENTICATE;
+        const bool kept = verdict_with(&without, others) == VX_AUTHENTICATE;
+        n_accepted += accepted;
+        n_kept += kept;
+        if (acceptance(&without) > acceptance(&with) + ROUNDING || (kept && !accepted))
+            fail_msg("recording %d: risk %.4f (%s) with, %.4f (%s) without", i, before,
+                     vx_evidence_status_name(with.status), after, vx_evidence_status_name(without.status));
+    }
+    assert_true(n_accepted > 10000);
+    assert_true(n_kept > n_accepted / 20); /* and it does not end all acceptance */
+}
+
+static void what_is_missing_accuses_nobody(void **state)
+{
+    (void)state;
+    uint64_t seed = 20261123;
+    size_t n_accused = 0, n_undecided = 0;
+    for (int i = 0; i < 100000; i++) {
+        vx_pava_weights w, never;
+        vx_layer_finding f[VX_N_LAYERS];
+        vx_evidence e, as_if_never;
+        draw_recording(&seed, &w, f);
+        take_away(&seed, &w, f);
+        never = w; /* layers that never had these measures */
+        for (int l = 0; l < VX_N_LAYERS; l++)
+            for (int m = 0; m < VX_PAVA_MEASURES; m++)
+                if (!isfinite(f[l].measures[m]))
+                    never.layers[l].measures[m].spread = 0;
+        const double risk = vx_pava_conclude(&w, f, false, &e);
+        const double risk_never = vx_pava_conclude(&never, f, false, &as_if_never);
+        const bool accused = e.status == VX_EVIDENCE_VALID && e.confidence < 1 - VX_PAVA_ACCUSED;
+        assert_true(accused == (as_if_never.status == VX_EVIDENCE_VALID && risk_never > VX_PAVA_ACCUSED));
+        assert_true(risk >= risk_never && risk <= fmax(risk_never, VX_PAVA_ACCUSED));
+        n_accused += accused;
+        if (e.status == VX_EVIDENCE_INCONCLUSIVE && as_if_never.status == VX_EVIDENCE_VALID) {
+            n_undecided++;
+            assert_non_null(strstr(e.reason, "lacks"));
+        }
+    }
+    assert_true(n_accused > 1000 && n_undecided > 1000);
+}
+
+/* By trying every value. */
+static void what_is_missing_is_bounded_by_the_worst_it_could_have_said(void **state)
+{
+    (void)state;
+    uint64_t seed = 20261124;
+    for (int i = 0; i < 2000; i++) {
+        vx_layer_weights w = {.measures = {{uniform(&seed, -3, 3), uniform(&seed, 0.1, 3), uniform(&seed, -1, 1),
+                                            uniform(&seed, -0.3, 0.3)}}};
+        double m[VX_PAVA_MEASURES] = {NAN}, most = -INFINITY;
+        const double missing = vx_layer_missing(&w, m);
+        for (int k = -2000; k <= 2000; k++) {
+            m[0] = w.measures[0].centre + w.measures[0].spread * k / 400;
+            most = fmax(most, vx_layer_llr(&w, m));
+        }
+        assert_true(missing >= 0 && missing >= most - 1e-9 && missing - most <= 1e-4);
+        assert_true(vx_layer_missing(&w, m) <= 0);
+        m[0] = NAN, w.measures[0].spread = 0; /* of no meaning: nothing is missed */
+        assert_true(vx_layer_missing(&w, m) <= 0);
+    }
 }
 
 /* ---- recordings that cannot be judged ------------------------------------------------------------------------------- */
@@ -292,7 +438,7 @@ static void speech_is_measured_by_every_layer_or_it_says_why_not(void **state)
         const char *const *names = vx_pava_measure_names((vx_pava_layer)l);
         size_t n_known = 0;
         for (int m = 0; m < VX_PAVA_MEASURES && names[m]; m++)
-            n_known += isfinite(f->measures[m]);
+            n_known += isfinite(f->measures[m]) ? 1 : 0;
         if (f->status == VX_EVIDENCE_VALID) {
             assert_true(n_known > 0 && isfinite(f->llr) && f->spoof >= 0 && f->spoof <= 1);
         } else {
@@ -342,6 +488,48 @@ static void a_deadline_that_has_passed_leaves_layers_unheard(void **state)
     vx_audio_done(&speech);
 }
 
+/* At whatever analysis the time is over, the voice is never nearer to being taken for a living one. */
+static void lateness_never_raises_acceptance(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"reader1_a.flac", "reader1_b.flac", "reader2_a.flac", "reader2_b.flac"};
+    enum { N = COUNT(names), DEADLINES = 24 };
+    vx_audio speech[N];
+    vx_pava_report first[N];
+    vx_fingerprint heard[N];
+    size_t n_late = 0;
+    vx_evidence e;
+    for (size_t i = 0; i < N; i++) {
+        speech[i] = clip_audio(names[i]);
+        judge(speech[i].samples, speech[i].n, &first[i], &e);
+        heard[i] = first[i].fingerprint;
+    }
+    for (size_t i = 0; i < N; i++)
+        for (int repeated = 0; repeated < 2; repeated++) {
+            vx_pava_known known = {.heard = repeated ? heard : heard + (i < 2 ? 2 : 0), .n_heard = repeated ? N : 2};
+            for (size_t k = 0; k < N; k++)
+                if (k != i)
+                    vx_pava_baseline_learn(&known.baseline, &first[k]);
+            vx_pava_report report;
+            vx_evidence in_time;
+            vx_pava_judge(speech[i].samples, speech[i].n, &known, 0, &report, &in_time);
+            const double all_ns = 1e6 * report.elapsed_ms;
+            vx_pava_report_done(&report);
+            for (int d = 0; d <= DEADLINES; d++) {
+                const uint64_t deadline_ns = vx_now_ns() + (uint64_t)(all_ns * d / DEADLINES);
+                vx_pava_judge(speech[i].samples, speech[i].n, &known, deadline_ns, &report, &e);
+                assert_true(acceptance(&e) <= acceptance(&in_time));
+                n_late += report.layers[VX_LAYER_PHYSICS].status == VX_EVIDENCE_UNAVAILABLE;
+                vx_pava_report_done(&report);
+            }
+        }
+    assert_true(n_late >= 2 * N); /* the first deadline at least, of each */
+    for (size_t i = 0; i < N; i++) {
+        vx_pava_report_done(&first[i]);
+        vx_audio_done(&speech[i]);
+    }
+}
+
 typedef struct {
     vx_audio speech;
 } recording;
@@ -373,11 +561,15 @@ int main(void)
         cmocka_unit_test(own_loudspeaker_cannot_be_acquitted),
         cmocka_unit_test(without_weights_nobody_judges),
         cmocka_unit_test(measures_become_ratios_as_the_header_says),
+        cmocka_unit_test(no_missing_measure_raises_acceptance),
+        cmocka_unit_test(what_is_missing_accuses_nobody),
+        cmocka_unit_test(what_is_missing_is_bounded_by_the_worst_it_could_have_said),
         cmocka_unit_test(what_is_no_speech_is_inconclusive),
         cmocka_unit_test(speech_too_short_too_long_or_clipped_is_inconclusive),
         cmocka_unit_test(speech_is_measured_by_every_layer_or_it_says_why_not),
         cmocka_unit_test(the_same_recording_is_known_again),
         cmocka_unit_test(a_deadline_that_has_passed_leaves_layers_unheard),
+        cmocka_unit_test(lateness_never_raises_acceptance),
         cmocka_unit_test(without_memory_it_is_unavailable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,6 +220,45 @@ static void the_delay_is_told(void **state)
     vx_audio_done(&audio);
 }
 
+/* By straight lines between samples: worse than any player does it. */
+static vx_fingerprint take_faster(const vx_audio *audio, double speed)
+{
+    const size_t n = (size_t)((double)(audio->n - 1) / speed);
+    float *samples = malloc(n * sizeof *samples);
+    assert_non_null(samples);
+    for (size_t i = 0; i < n; i++) {
+        const double at = (double)i * speed;
+        const size_t before = (size_t)at;
+        const float part = (float)(at - (double)before);
+        samples[i] = (1 - part) * audio->samples[before] + part * audio->samples[before + 1];
+    }
+    vx_fingerprint taken = take_some(samples, n);
+    free(samples);
+    return taken;
+}
+
+static void other_speeds_are_the_same_recording(void **state)
+{
+    (void)state;
+    static const double speeds[] = {0.955, 0.96, 0.975, 0.98, 0.99, 0.998, 1.002, 1.01, 1.02, 1.025, 1.04, 1.045};
+    double least = 9;
+    for (size_t r = 0; r < COUNT(READINGS); r++) {
+        vx_audio audio = clip_audio(READINGS[r]);
+        vx_fingerprint as_recorded = take_some(audio.samples, audio.n);
+        for (size_t i = 0; i < COUNT(speeds); i++) {
+            vx_fingerprint faster = take_faster(&audio, speeds[i]);
+            const double e = fmin(evidence(&as_recorded, &faster), evidence(&faster, &as_recorded));
+            if (e < VX_FINGERPRINT_SAME)
+                fail_msg("%s at %g: evidence %.2f", READINGS[r], speeds[i], e);
+            least = fmin(least, e);
+            vx_fingerprint_done(&faster);
+        }
+        vx_fingerprint_done(&as_recorded);
+        vx_audio_done(&audio);
+    }
+    print_message("# least evidence of other speeds %.2f\n", least);
+}
+
 /* ---- other recordings ---------------------------------------------------------------------------------------------- */
 
 static void other_recordings_are_others(void **state)
@@ -429,17 +468,11 @@ static void hostile_bytes_are_refused(void **state)
         size_t n, at;
         uint16_t value;
     } cases[] = {
-        {"other magic", sizeof good, 0, 'f'},
-        {"another version", sizeof good, 2, 2},
-        {"cut off", sizeof good - 1, 0, 'F' | 'P' << 8},
-        {"no landmark", 4, 0, 'F' | 'P' << 8},
-        {"no head", 3, 0, 'F' | 'P' << 8},
-        {"nothing", 0, 0, 'F' | 'P' << 8},
-        {"frequencies fall", sizeof good, 6, 5},
-        {"times fall", sizeof good, 12, 2},
-        {"one is there twice", sizeof good, 12, 3},
-        {"too late", sizeof good, 12, TIMES},
-        {"too high", sizeof good, 14, VX_LANDMARK_STEPS * VX_PAVA_BINS},
+        {"other magic", sizeof good, 0, 'f'},  {"cut off", sizeof good - 1, 0, 'F' | 'P' << 8},
+        {"no landmark", 4, 0, 'F' | 'P' << 8}, {"no head", 3, 0, 'F' | 'P' << 8},
+        {"nothing", 0, 0, 'F' | 'P' << 8},     {"frequencies fall", sizeof good, 6, 5},
+        {"times fall", sizeof good, 12, 2},    {"one is there twice", sizeof good, 12, 3},
+        {"too late", sizeof good, 12, TIMES},  {"too high", sizeof good, 14, VX_LANDMARK_STEPS * VX_PAVA_BINS},
     };
     vx_fingerprint f = {0};
     assert_int_equal(vx_fingerprint_unpack(good, sizeof good, &f), VX_OK);
@@ -459,6 +492,11 @@ static void hostile_bytes_are_refused(void **state)
         assert_null(f.landmarks);
         guard_free(&bytes);
     }
+    /* Of another version nothing is read but that. */
+    static const uint8_t others[][5] = {{'F', 'P', 0, 0}, {'F', 'P', 2, 0}, {'F', 'P', 1, 1}, {'F', 'P', 9, 0, 7}};
+    for (size_t i = 0; i < COUNT(others); i++)
+        assert_int_equal(vx_fingerprint_unpack(others[i], 4 + i % 2, &f), VX_ERR_STORE_VERSION);
+    assert_null(f.landmarks);
     const size_t many = 4 + 4 * (VX_FINGERPRINT_LANDMARKS + 1);
     uint8_t *bytes = calloc(many, 1);
     assert_non_null(bytes);
@@ -507,6 +545,7 @@ int main(void)
         cmocka_unit_test(what_was_done_to_it_does_not_hide_it),
         cmocka_unit_test(gain_moves_no_landmark),
         cmocka_unit_test(the_delay_is_told),
+        cmocka_unit_test(other_speeds_are_the_same_recording),
         cmocka_unit_test(other_recordings_are_others),
         cmocka_unit_test(the_best_of_many_is_found),
         cmocka_unit_test(what_agrees_must_be_spread),

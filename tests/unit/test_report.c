@@ -10,6 +10,7 @@
 
 #include "edge/report/rates.h"
 #include "edge/report/svg.h"
+#include "tests/support/alloc_fail.h"
 #include "tests/support/stats.h"
 
 enum { SPEAKERS = 20, EACH = 50 };
@@ -96,6 +97,99 @@ static void the_same_seed_draws_the_same(void **state)
     assert_memory_equal(&a, &b, sizeof a);
 }
 
+static void answers_are_counted_by_hand(void **state)
+{
+    (void)state;
+    static const vx_answered a[] = {{VX_ANSWER_LIVING, 0}, {VX_ANSWER_LIVING, 0}, {VX_NO_ANSWER, 1},
+                                    {VX_ANSWER_ATTACK, 1}, {VX_ANSWER_LIVING, 2}, {VX_NO_ANSWER, 2},
+                                    {VX_ANSWER_LIVING, 3}, {VX_ANSWER_LIVING, 3}};
+    static const size_t counts[VX_N_ANSWERS] = {[VX_ANSWER_LIVING] = 5, [VX_ANSWER_ATTACK] = 1, [VX_NO_ANSWER] = 2};
+    vx_answer_rates rates, again;
+    assert_true(vx_answer_rates_of(a, 8, 4, 1, &rates));
+    assert_true(vx_answer_rates_of(a, 8, 4, 1, &again));
+    assert_memory_equal(&rates, &again, sizeof rates);
+    assert_int_equal(rates.n, 8);
+    for (int k = 0; k < VX_N_ANSWERS; k++) {
+        const vx_estimate *share = &rates.shares[k];
+        assert_int_equal(rates.counts[k], counts[k]);
+        assert_true(fabs(share->value - (double)counts[k] / 8) <= 1e-12);
+        assert_true(0 <= share->low && share->low <= share->value && share->value <= share->high && share->high <= 1);
+    }
+}
+
+/* Of what was never seen no draw of speakers holds any: the interval is that of a table of Wilson's. */
+static void what_was_never_seen_may_still_happen(void **state)
+{
+    (void)state;
+    enum { N = 100 };
+    vx_answered a[N];
+    vx_answer_rates rates;
+    for (int i = 0; i < N; i++)
+        a[i] = (vx_answered){VX_ANSWER_ATTACK, i % SPEAKERS};
+    assert_true(vx_answer_rates_of(a, N, SPEAKERS, 1, &rates));
+    assert_true(rates.shares[VX_ANSWER_LIVING].low <= 0 && rates.shares[VX_ANSWER_ATTACK].high >= 1);
+    assert_true(fabs(rates.shares[VX_ANSWER_LIVING].high - 0.03699) <= 1e-4);
+    assert_true(fabs(rates.shares[VX_ANSWER_ATTACK].low - 0.96301) <= 1e-4);
+    for (int i = 0; i < 10; i++)
+        a[10 * i].answer = VX_NO_ANSWER; /* of ten speakers, evenly: 10 of 100 */
+    assert_true(vx_answer_rates_of(a, N, SPEAKERS, 1, &rates));
+    assert_true(rates.shares[VX_NO_ANSWER].low <= 0.0553 && rates.shares[VX_NO_ANSWER].high >= 0.1743);
+}
+
+static void answers_scatter_as_speakers_do(void **state)
+{
+    (void)state;
+    enum { N = SPEAKERS * EACH };
+    vx_answered a[N];
+    vx_answer_rates by_speaker, by_recording;
+    uint64_t seed = 13;
+    for (int i = 0; i < N; i++)
+        a[i] = (vx_answered){i / EACH % 2 ? VX_NO_ANSWER : VX_ANSWER_LIVING, i / EACH};
+    assert_true(vx_answer_rates_of(a, N, SPEAKERS, 1, &by_speaker));
+    for (int i = 0; i < N; i++)
+        a[i].answer = stats_random(&seed) % 2 ? VX_NO_ANSWER : VX_ANSWER_LIVING;
+    assert_true(vx_answer_rates_of(a, N, SPEAKERS, 1, &by_recording));
+    const vx_estimate *wide = &by_speaker.shares[VX_NO_ANSWER], *narrow = &by_recording.shares[VX_NO_ANSWER];
+    assert_true(wide->high - wide->low > 3 * (narrow->high - narrow->low));
+}
+
+static void of_one_speaker_or_none_little_is_known(void **state)
+{
+    (void)state;
+    static const vx_answered a[] = {{VX_ANSWER_LIVING, 0}, {VX_NO_ANSWER, 0}};
+    vx_answer_rates rates = {.n = 77};
+    assert_false(vx_answer_rates_of(a, 0, 1, 1, &rates));
+    assert_int_equal(rates.n, 77);
+    assert_true(vx_answer_rates_of(a, 2, 1, 1, &rates));
+    assert_true(rates.shares[VX_NO_ANSWER].low <= 0 && rates.shares[VX_NO_ANSWER].high >= 1);
+}
+
+/* Where no room is left to draw in, the interval is everything: that is what memory was out for. */
+static vx_err rate_both(void *unused)
+{
+    enum { N = 80, SOME = 8 };
+    vx_answered a[N];
+    vx_presented p[N];
+    vx_answer_rates answers;
+    vx_attack_rates attacks;
+    (void)unused;
+    for (int i = 0; i < N; i++) {
+        a[i] = (vx_answered){i / SOME % 2 ? VX_NO_ANSWER : VX_ANSWER_LIVING, i % SOME};
+        p[i] = (vx_presented){i / SOME % 2, i / SOME % 2 != 0, i % SOME};
+    }
+    if (!vx_answer_rates_of(a, N, SOME, 1, &answers) || !vx_attack_rates_of(p, N, SOME, 1, &attacks))
+        return VX_ERR_NOMEM;
+    assert_true(answers.counts[VX_NO_ANSWER] == N / 2 && attacks.n_attacks == N / 2);
+    assert_true(fabs(answers.shares[VX_NO_ANSWER].value - 0.5) <= 0 && attacks.eer.value <= 0);
+    return answers.shares[VX_NO_ANSWER].high < 1 && attacks.eer.high < 1 ? VX_OK : VX_ERR_NOMEM;
+}
+
+static void without_memory_there_are_no_rates(void **state)
+{
+    (void)state;
+    vx_alloc_fail_each(rate_both, NULL);
+}
+
 static void one_kind_alone_has_no_rates(void **state)
 {
     (void)state;
@@ -180,6 +274,11 @@ int main(void)
         cmocka_unit_test(normal_scores_have_the_rates_of_theory),
         cmocka_unit_test(intervals_are_as_wide_as_speakers_differ),
         cmocka_unit_test(the_same_seed_draws_the_same),
+        cmocka_unit_test(answers_are_counted_by_hand),
+        cmocka_unit_test(what_was_never_seen_may_still_happen),
+        cmocka_unit_test(answers_scatter_as_speakers_do),
+        cmocka_unit_test(of_one_speaker_or_none_little_is_known),
+        cmocka_unit_test(without_memory_there_are_no_rates),
         cmocka_unit_test(one_kind_alone_has_no_rates),
         cmocka_unit_test(a_curve_goes_from_refusing_all_to_refusing_none),
         cmocka_unit_test(a_plot_is_one_document_with_its_curves),
