@@ -281,5 +281,5 @@ void vx_answering_tend(vx_answering *answering)
     vx_keeper_memory memory = {.pressure = 0, .free_bytes = SIZE_MAX};
     if (vx_memory_read(&read, NULL) == VX_OK)
         memory = (vx_keeper_memory){.pressure = read.pressure, .free_bytes = (size_t)read.available_bytes};
-    (void)vx_keeper_tend(answering->runtime.keeper, &memory);
+    vx_runtime_tend(&answering->runtime, &memory);
 }

@@ -1,7 +1,8 @@
 /* attempt.c - from a recording to a recorded verdict. vx_attempt_run, at the end, reads top to bottom as the path.
  *
  * The four sources run at once on the runtime's pool, each with its own time. One that is late is unavailable and goes on
- * by itself: what it works on (`gathering`) is counted, and wiped by whoever leaves last.
+ * by itself: what it works on (`gathering`) is counted, and wiped by whoever leaves last. What it finds then is lost; the
+ * fingerprint is not, for the attempt takes it itself where no report has it in time (lessons.h).
  */
 #include "edge/attempt.h"
 
@@ -138,7 +139,8 @@ static void physics(gathering *g, vx_evidence *evidence)
 {
     vx_lessons lessons;
     vx_errinfo info = {0};
-    const vx_runtime *r = g->runtime;
+    vx_runtime *r = g->runtime;
+    vx_runtime_take_lessons(r, &lessons);
     vx_err err = vx_lessons_load(r->store, g->speaker, &lessons, &info);
     if (err != VX_OK) {
         unavailable(evidence, err, &info);
@@ -150,7 +152,7 @@ static void physics(gathering *g, vx_evidence *evidence)
     known.own_speaker = g->own_speaker;
     r->physics(r->physics_arg, g->samples, g->n, &known, g->deadline_ns[VX_SOURCE_PHYSICS], &g->pava, evidence);
     g->examined = g->pava.analysed;
-    vx_lessons_done(&lessons);
+    vx_runtime_keep_lessons(r, &lessons);
 }
 
 static void behaviour(gathering *g, vx_evidence *evidence)
@@ -400,21 +402,42 @@ static bool is_alive(const vx_attempt_outcome *out)
     return physics->status == VX_EVIDENCE_VALID && physics->confidence >= 0.5;
 }
 
-/* The utterance is remembered, whatever came of it. Habits, places and throat are learned from a strong acceptance alone: nobody may teach the lock his own hours. The prior moves only by what
- * was proved otherwise: its own verdicts would feed it. */
-static vx_err learn(gathering *g, const vx_attempt_outcome *out, double prior)
+/* Whose utterance it was, also of an attempt that ended before that was looked up. */
+static vx_err find_claimed(vx_runtime *r, const gathering *g, const vx_attempt_outcome *out, int64_t *ret_speaker)
+{
+    vx_speaker speaker = {.id = g->speaker};
+    const vx_err err = speaker.id == 0 ? vx_store_speaker(r->store, out->speaker, &speaker, NULL) : VX_OK;
+    if (err == VX_OK)
+        *ret_speaker = speaker.id;
+    return err;
+}
+
+/* Whatever came of the attempt: a recording that could not be judged today may be replayed tomorrow. */
+static vx_err remember(vx_runtime *r, const vx_attempt_request *request, const gathering *g,
+                       const vx_attempt_outcome *out, int64_t now_ms)
+{
+    const vx_lesson lesson = {.samples = request->samples,
+                              .n = request->samples ? request->n : 0,
+                              .report = out->examined ? &g->pava : NULL,
+                              .when_ms = now_ms,
+                              .accepted = out->verdict == VX_AUTHENTICATE,
+                              .strong = is_strong(r, out) && is_alive(out)};
+    int64_t speaker = 0;
+    vx_err err = find_claimed(r, g, out, &speaker);
+    if (err == VX_ERR_NOT_ENROLLED)
+        return VX_OK;
+    return err == VX_OK ? vx_lessons_take(r->store, speaker, &lesson, NULL) : err;
+}
+
+/* What a strong acceptance teaches of its owner; in a transaction, or an attempt that overlaps would be forgotten. */
+static vx_err learn_ways(const gathering *g, const vx_attempt_outcome *out)
 {
     vx_habits habits;
     vx_places places;
     vx_surroundings now;
+    double prior = 0;
     vx_store *store = g->runtime->store;
-    const bool strong = is_strong(g->runtime, out);
-    vx_err err = VX_OK;
-    if (out->examined)
-        err = vx_lessons_take(store, g->speaker, &g->pava, g->moment.when_ms, strong && is_alive(out), NULL);
-    if (err != VX_OK || !strong)
-        return err;
-    err = vx_learned_habits(store, g->speaker, &habits, NULL);
+    vx_err err = vx_learned_habits(store, g->speaker, &habits, NULL);
     if (err == VX_OK) {
         vx_habits_learn(&habits, &g->moment);
         err = vx_learned_save_habits(store, g->speaker, &habits, NULL);
@@ -426,9 +449,22 @@ static vx_err learn(gathering *g, const vx_attempt_outcome *out, double prior)
         vx_places_learn(&places, &now);
         err = vx_learned_save_places(store, g->speaker, &places, NULL);
     }
-    if (err == VX_OK && out->challenge_passed)
-        err = vx_learned_save_prior(store, g->speaker, vx_prior_after(prior, true), NULL);
-    return err;
+    if (err != VX_OK || !out->challenge_passed)
+        return err;
+    err = vx_learned_prior(store, g->speaker, g->runtime->decide.prior, &prior, NULL);
+    return err == VX_OK ? vx_learned_save_prior(store, g->speaker, vx_prior_after(prior, true), NULL) : err;
+}
+
+/* The utterance is remembered. Habits and places are learned from a strong acceptance alone: nobody may teach the lock his
+ * own hours. The prior moves only by what was proved otherwise: its own verdicts would feed it. */
+static vx_err learn(vx_runtime *r, const vx_attempt_request *request, const gathering *g, const vx_attempt_outcome *out,
+                    int64_t now_ms)
+{
+    vx_err err = remember(r, request, g, out, now_ms);
+    if (err != VX_OK || !is_strong(r, out))
+        return err;
+    err = vx_store_begin(r->store, NULL);
+    return err == VX_OK ? vx_store_end(r->store, learn_ways(g, out), NULL) : err;
 }
 
 /* What the voice alone says, beside the verdict: to the owner "it is you" and "it may unlock" are two things. A voice that
@@ -467,10 +503,9 @@ static bool is_accused(const vx_attempt_outcome *out)
     return physics->status == VX_EVIDENCE_VALID && !(physics->confidence >= LEAST);
 }
 
-/* Everything between the two records. VX_OK: decided; VX_ERR_CLOSED: `out` is a state of its own.
- * ret_prior [out] what was believed before, with VX_OK */
+/* Everything between the two records. VX_OK: decided; VX_ERR_CLOSED: `out` is a state of its own. */
 static vx_err judge(vx_runtime *r, const vx_attempt_request *request, gathering *g, int64_t now_ms,
-                    vx_attempt_outcome *out, double *ret_prior, vx_errinfo *info)
+                    vx_attempt_outcome *out, vx_errinfo *info)
 {
     vx_speaker speaker = {0};
     int failures = 0;
@@ -504,7 +539,6 @@ static vx_err judge(vx_runtime *r, const vx_attempt_request *request, gathering 
     }
     out->starter = r->manifest.starter;
     out->may_unlock = out->verdict == VX_AUTHENTICATE && speaker.armed && (!out->starter || speaker.starter_accepted);
-    *ret_prior = decide.prior;
     return VX_OK;
 }
 
@@ -533,7 +567,6 @@ vx_err vx_attempt_run(vx_runtime *runtime, const vx_attempt_request *request, vx
 {
     const uint64_t start_ns = vx_now_ns();
     const int64_t now_ms = vx_wall_ms();
-    double prior = 0;
     vx_attempt_outcome out = {.verdict = VX_NO_EVIDENCE};
     gathering *g = gathering_create();
     if (!g)
@@ -543,14 +576,14 @@ vx_err vx_attempt_run(vx_runtime *runtime, const vx_attempt_request *request, vx
         (void)snprintf(out.speaker, sizeof out.speaker, "%s", request->speaker);
     vx_err err = vx_attempt_begin(runtime->store, request->command, out.speaker, now_ms, &out.id, info);
     if (err == VX_OK)
-        err = judge(runtime, request, g, now_ms, &out, &prior, info);
+        err = judge(runtime, request, g, now_ms, &out, info);
     if (err == VX_OK || err == VX_ERR_CLOSED) {
         out.elapsed_ms = vx_ms_since(start_ns);
         err = record(runtime, &out, info);
     }
     /* Only what is on record teaches; a lesson that cannot be written is said, and changes no verdict. */
     if (err == VX_OK && request->live)
-        out.learn_err = learn(g, &out, prior);
+        out.learn_err = learn(runtime, request, g, &out, now_ms);
     gathering_leave(g);
     if (err == VX_OK)
         *ret_outcome = out;

@@ -127,8 +127,9 @@ vx_err vx_learned_prior(vx_store *store, int64_t speaker, double unlearned, doub
     char name[NAME_CAP];
     json_t *root = NULL;
     double prior = unlearned;
+    vx_errinfo cause = {0};
     name_of("prior", speaker, name);
-    vx_err err = get_json(store, name, &root, NULL);
+    vx_err err = get_json(store, name, &root, &cause);
     if (err == VX_OK)
         err = vx_json_real(root, "prior", true, VX_PRIOR_LEAST, VX_PRIOR_MOST, &prior, NULL);
     json_decref(root);
@@ -136,8 +137,9 @@ vx_err vx_learned_prior(vx_store *store, int64_t speaker, double unlearned, doub
         *ret = prior;
         return VX_OK;
     }
-    return vx_errinfo_set(info, err == VX_ERR_JSON_FIELD ? VX_ERR_STORE_CORRUPT : err,
-                          "the prior of this profile cannot be read");
+    if (err == VX_ERR_JSON_FIELD)
+        return vx_errinfo_set(info, VX_ERR_STORE_CORRUPT, "the prior of this profile cannot be read");
+    return vx_errinfo_set(info, err, "%s", vx_errinfo_text(&cause, err));
 }
 
 vx_err vx_learned_save_prior(vx_store *store, int64_t speaker, double prior, vx_errinfo *info)

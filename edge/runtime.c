@@ -119,6 +119,33 @@ void vx_runtime_reload(vx_runtime *runtime)
     read_own_calibration(runtime);
 }
 
+void vx_runtime_take_lessons(vx_runtime *runtime, vx_lessons *ret_lessons)
+{
+    (void)pthread_mutex_lock(&runtime->lock);
+    *ret_lessons = runtime->lessons;
+    runtime->lessons = (vx_lessons){0};
+    (void)pthread_mutex_unlock(&runtime->lock);
+}
+
+void vx_runtime_keep_lessons(vx_runtime *runtime, vx_lessons *lessons)
+{
+    (void)pthread_mutex_lock(&runtime->lock);
+    vx_lessons before = runtime->lessons;
+    runtime->lessons = *lessons;
+    (void)pthread_mutex_unlock(&runtime->lock);
+    *lessons = (vx_lessons){0};
+    vx_lessons_done(&before);
+}
+
+void vx_runtime_tend(vx_runtime *runtime, const vx_keeper_memory *memory)
+{
+    vx_keeper_view model;
+    (void)vx_keeper_tend(runtime->keeper, memory);
+    vx_keeper_get_view(runtime->keeper, &model);
+    if (model.state == VX_KEEPER_EMPTY)
+        vx_runtime_keep_lessons(runtime, &(vx_lessons){0});
+}
+
 const vx_calibration *vx_runtime_calibration(const vx_runtime *runtime)
 {
     return runtime->has_own_calibration ? &runtime->own_calibration : NULL;
@@ -178,6 +205,7 @@ void vx_runtime_close(vx_runtime *runtime)
     if (!r->settings)
         return;
     vx_pool_destroy(r->pool);
+    vx_lessons_done(&r->lessons);
     vx_keeper_destroy(r->keeper);
     vx_cloud_destroy(r->cloud);
     vx_cohort_close(&r->cohort);

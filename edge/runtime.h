@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "edge/decide/decide.h"
+#include "edge/lessons.h"
 #include "edge/pava/pava.h"
 #include "edge/route/router.h"
 #include "edge/store/store.h"
@@ -50,8 +51,9 @@ typedef struct {
     vx_physics_fn *physics;
     void *physics_arg;
 
-    pthread_mutex_t lock;               /* guards timeouts */
+    pthread_mutex_t lock;               /* guards timeouts, lessons */
     vx_timeouts timeouts[VX_N_SOURCES]; /* learned while the program runs */
+    vx_lessons lessons;                 /* of whom was examined last, between attempts */
 } vx_runtime;
 
 /* What of it a command needs: opening a model or making a folder that nobody uses costs time and trust. */
@@ -66,6 +68,16 @@ VX_MUST_CHECK vx_err vx_runtime_open(const vx_options *settings, char *const *en
                                      vx_runtime *ret_runtime, vx_errinfo *info);
 /* Waits for work under way. All-zero is fine. */
 void vx_runtime_close(vx_runtime *runtime);
+
+/* What was read of a speaker's past for the attempt before, to be brought up to date (vx_lessons_load): thousands of
+ * utterances are not opened anew for each attempt. Who takes it has it alone, and gives it back; an attempt that overlaps
+ * finds none, and reads all. Threads: any. */
+void vx_runtime_take_lessons(vx_runtime *runtime, vx_lessons *ret_lessons);
+/* Takes *lessons, which then is all-zero. */
+void vx_runtime_keep_lessons(vx_runtime *runtime, vx_lessons *lessons);
+
+/* Does what time and memory ask for, as vx_keeper_tend; with the model what was read for it is wiped. */
+void vx_runtime_tend(vx_runtime *runtime, const vx_keeper_memory *memory);
 
 /* Reads the user's own calibration anew. No attempt may be under way. */
 void vx_runtime_reload(vx_runtime *runtime);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "edge/doctor/doctor.h"
+#include "edge/lessons.h"
 #include "edge/store/audit.h"
 #include "edge/store/profiles.h"
 #include "shared/base/file.h"
@@ -162,6 +163,24 @@ static void judge_profile(const vx_patient *patient, const vx_speaker *s, vx_fin
         vx_found(finding, VX_CHECK_WARNING, "run voxlock migrate", "%s was made with another model", s->name);
 }
 
+/* A replay of what cannot be compared with is found by none of it. */
+static void judge_memory(const vx_patient *patient, const vx_speaker *s, vx_finding *finding)
+{
+    vx_lessons lessons = {0};
+    vx_errinfo info = {0};
+    const vx_err err = vx_lessons_load(patient->store, s->id, &lessons, &info);
+    const size_t n_unread = vx_lessons_unread(&lessons), n = vx_lessons_known(&lessons).n_heard + n_unread;
+    if (err != VX_OK)
+        vx_found_error(finding, VX_CHECK_FAILED,
+                       "restore a backup (voxlock restore), or remove the profile and enrol it", err, &info);
+    else if (n_unread > 0)
+        vx_found(finding, VX_CHECK_WARNING,
+                 "nothing: use replaces them; the voxlock that took them can still compare with them",
+                 "%zu of the %zu fingerprints of what %s said were taken by another version, and are not compared with",
+                 n_unread, n, s->name);
+    vx_lessons_done(&lessons);
+}
+
 void vx_check_profiles(vx_patient *patient, vx_finding *finding)
 {
     vx_errinfo info = {0};
@@ -178,6 +197,8 @@ void vx_check_profiles(vx_patient *patient, vx_finding *finding)
         n_armed += speakers[i].armed;
     vx_found(finding, VX_CHECK_OK, n ? NULL : "voxlock enroll NAME makes one", "%zu profiles, %zu of them armed", n,
              n_armed);
+    for (size_t i = 0; i < n && finding->result == VX_CHECK_OK; i++)
+        judge_memory(patient, &speakers[i], finding);
     for (size_t i = 0; i < n && finding->result == VX_CHECK_OK; i++)
         judge_profile(patient, &speakers[i], finding);
     free(speakers);

@@ -14,38 +14,56 @@
 
 #include "edge/store/profiles_private.h"
 
-#define LABEL_PROFILE "voxlock profile 1"
-#define LABEL_ROSTER  "voxlock roster 1"
-
-/* All of one profile. Of a voiceprint its seal's tag, which no two seals share; an older vector of the same place shows by
- * it. Of audio, which is written once for each number, that it is there: its tag lies behind megabytes. Voiceprints by
- * the order of writing, which says which model is the last; not by rowid, which a VACUUM may change. */
+/* What a MAC covers. Each form has labels of its own: a file that is said to be of an older form, of which MACs covered
+ * less, proves nothing by MACs of this one. */
 typedef struct {
-    const char *sql;
+    const char *label;
+    const char *rows[6]; /* statements; NULL at the end */
     bool
-        later; /* of a table that profiles of the first form had not: without a row it adds no bytes, so that their MACs
-                   stay right, and since it comes last no two lists of rows give the same bytes */
-} bound_rows;
+        last_is_later; /* of a table that the first form had not: without a row it adds no bytes, so that one list serves
+                            both of the first two forms */
+} bound;
 
-static const bound_rows profile_rows[] = {
-    {"SELECT id, name, created_ms, updated_ms, armed, starter_accepted FROM speakers WHERE id = ?1", false},
-    {"SELECT id, taken_ms, microphone, seconds, speech_s, speech_share, speech_dbfs, noise_dbfs, snr_db, clipped_share,"
-     " score, audio IS NOT NULL FROM samples NOT INDEXED WHERE speaker = ?1 ORDER BY id",
-     false},
-    {"SELECT e.sample, e.model, e.made_ms, substr(e.vector, -16) FROM embeddings e NOT INDEXED"
-     " JOIN samples s NOT INDEXED ON s.id = e.sample WHERE s.speaker = ?1 ORDER BY e.rowid",
-     false},
-    {"SELECT first, last, before, tag FROM heard NOT INDEXED WHERE speaker = ?1", true},
-    {NULL, false},
+/* Of a voiceprint its seal's tag, which no two seals share; an older vector of the same place shows by it. Of audio, which
+ * is written once for each number, that it is there: its tag lies behind megabytes. Voiceprints by the order of writing,
+ * which says which model is the last; not by rowid, which a VACUUM may change. */
+#define ROWS_SPEAKER "SELECT id, name, created_ms, updated_ms, armed, starter_accepted FROM speakers WHERE id = ?1"
+#define ROWS_SAMPLES                                                                                                   \
+    "SELECT id, taken_ms, microphone, seconds, speech_s, speech_share, speech_dbfs, noise_dbfs, snr_db, "              \
+    "clipped_share,"                                                                                                   \
+    " score, audio IS NOT NULL FROM samples NOT INDEXED WHERE speaker = ?1 ORDER BY id"
+#define ROWS_VECTORS                                                                                                   \
+    "SELECT e.sample, e.model, e.made_ms, substr(e.vector, -16) FROM embeddings e NOT INDEXED"                         \
+    " JOIN samples s NOT INDEXED ON s.id = e.sample WHERE s.speaker = ?1 ORDER BY e.rowid"
+
+/* Values, like voiceprints, by their seals' tags. */
+static const bound profile = {
+    .label = "voxlock profile 2",
+    .rows = {ROWS_SPEAKER, ROWS_SAMPLES, ROWS_VECTORS,
+             "SELECT kind, first, last, before, tag FROM heard NOT INDEXED WHERE speaker = ?1 ORDER BY kind",
+             "SELECT name, substr(value, -16) FROM vals NOT INDEXED WHERE " VX_VALUE_OWNER(
+                 "name") " = CAST(?1 AS TEXT) ORDER BY name"},
 };
 
-/* Which profiles there are, and the numbers that were given last: a number that is given twice would bring back what was
- * sealed for its first owner. */
-static const bound_rows roster_rows[] = {
-    {"SELECT id, mac FROM speakers NOT INDEXED ORDER BY id", false},
-    {"SELECT name, seq FROM sqlite_sequence WHERE name IN ('speakers', 'samples') ORDER BY name", false},
-    {NULL, false},
+/* Which profiles there are; the numbers that were given last, for one that is given twice would bring back what was sealed
+ * for its first owner; and the values that are nobody's. */
+#define ROWS_PROFILES "SELECT id, mac FROM speakers NOT INDEXED ORDER BY id"
+#define ROWS_NUMBERS  "SELECT name, seq FROM sqlite_sequence WHERE name IN ('speakers', 'samples') ORDER BY name"
+static const bound roster = {
+    .label = "voxlock roster 2",
+    .rows = {ROWS_PROFILES, ROWS_NUMBERS,
+             "SELECT name, substr(value, -16) FROM vals NOT INDEXED WHERE " VX_VALUE_OWNER(
+                 "name") " NOT IN (SELECT CAST(id AS TEXT) FROM speakers NOT INDEXED) ORDER BY name"},
 };
+
+/* Of forms 1 and 2, in the tables of this one: every chain is the owner's then. */
+static const bound old_profile = {
+    .label = "voxlock profile 1",
+    .rows = {ROWS_SPEAKER, ROWS_SAMPLES, ROWS_VECTORS,
+             "SELECT first, last, before, tag FROM heard NOT INDEXED WHERE speaker = ?1"},
+    .last_is_later = true,
+};
+static const bound old_roster = {.label = "voxlock roster 1", .rows = {ROWS_PROFILES, ROWS_NUMBERS}};
 
 /* ---- bytes -------------------------------------------------------------------------------------------------------- */
 
@@ -95,27 +113,26 @@ static vx_err put_row(vx_buf *bytes, sqlite3_stmt *row, int n)
     return err;
 }
 
-static vx_err put_rows(vx_store *store, vx_buf *bytes, const bound_rows *bound, int64_t id, vx_errinfo *info)
+static vx_err put_rows(vx_store *store, vx_buf *bytes, const char *sql, bool is_later, int64_t id, vx_errinfo *info)
 {
     const size_t before = bytes->len;
     sqlite3_stmt *rows = NULL;
     bool row = true;
-    vx_err err = vx_store_prepare(store, &rows, info, bound->sql, strstr(bound->sql, "?1") ? "i" : "", id);
+    vx_err err = vx_store_prepare(store, &rows, info, sql, strstr(sql, "?1") ? "i" : "", id);
     while (err == VX_OK && (err = vx_store_step(store, rows, &row, info)) == VX_OK && row)
         err = put_row(bytes, rows, sqlite3_column_count(rows));
     sqlite3_finalize(rows);
-    if (err != VX_OK || (bound->later && bytes->len == before))
+    if (err != VX_OK || (is_later && bytes->len == before))
         return err;
     return vx_buf_append(bytes, "E", 1);
 }
 
-static vx_err mac_of(vx_store *store, const char *label, const bound_rows *bound, int64_t id, uint8_t ret_mac[VX_MAC],
-                     vx_errinfo *info)
+static vx_err mac_of(vx_store *store, const bound *what, int64_t id, uint8_t ret_mac[VX_MAC], vx_errinfo *info)
 {
     vx_buf bytes = {0};
-    vx_err err = vx_buf_append(&bytes, label, strlen(label) + 1);
-    for (; err == VX_OK && bound->sql; bound++)
-        err = put_rows(store, &bytes, bound, id, info);
+    vx_err err = vx_buf_append(&bytes, what->label, strlen(what->label) + 1);
+    for (int i = 0; err == VX_OK && what->rows[i]; i++)
+        err = put_rows(store, &bytes, what->rows[i], what->last_is_later && !what->rows[i + 1], id, info);
     if (err == VX_OK)
         err = vx_vault_mac(store->vault, bytes.data, bytes.len, ret_mac);
     vx_buf_done(&bytes);
@@ -144,7 +161,7 @@ bool vx_row_has_mac(sqlite3_stmt *row, int column, const uint8_t mac[VX_MAC])
 
 vx_err vx_roster_mac(vx_store *store, uint8_t ret_mac[VX_MAC], vx_errinfo *info)
 {
-    return mac_of(store, LABEL_ROSTER, roster_rows, 0, ret_mac, info);
+    return mac_of(store, &roster, 0, ret_mac, info);
 }
 
 /* ---- proofs ------------------------------------------------------------------------------------------------------- */
@@ -155,17 +172,17 @@ static vx_err changed(vx_store *store, int64_t id, sqlite3_stmt *row, vx_errinfo
     char name[VX_NAME_CAP + 1];
     vx_row_text(row, 1, name, sizeof name);
     return vx_errinfo_set_at(info, VX_ERR_STORE_CORRUPT, store->path, -1, 0,
-                             "profile %lld ('%s') is not as voxlock left it: its row, a recording or a voiceprint was "
-                             "changed, added or removed",
+                             "profile %lld ('%s') is not as voxlock left it: its row, a recording, a voiceprint or "
+                             "something learned of it was changed, added, removed or put back",
                              (long long)id, vx_speaker_check_name(name, NULL) == VX_OK ? name : "?");
 }
 
-static vx_err prove_one(vx_store *store, int64_t id, vx_errinfo *info)
+static vx_err prove_as(vx_store *store, const bound *what, int64_t id, vx_errinfo *info)
 {
     uint8_t mac[VX_MAC];
     sqlite3_stmt *rows = NULL;
     bool row = false;
-    vx_err err = mac_of(store, LABEL_PROFILE, profile_rows, id, mac, info);
+    vx_err err = mac_of(store, what, id, mac, info);
     if (err == VX_OK)
         err = vx_store_prepare(store, &rows, info, "SELECT mac, name FROM speakers WHERE id = ?1", "i", id);
     if (err == VX_OK)
@@ -178,17 +195,28 @@ static vx_err prove_one(vx_store *store, int64_t id, vx_errinfo *info)
     return err;
 }
 
-vx_err vx_roster_prove(vx_store *store, vx_errinfo *info)
+static vx_err prove_one(vx_store *store, int64_t id, vx_errinfo *info)
+{
+    return prove_as(store, &profile, id, info);
+}
+
+static vx_err prove_roster_as(vx_store *store, const bound *what, vx_errinfo *info)
 {
     vx_head head = {.n_entries = 0};
-    uint8_t roster[VX_MAC];
+    uint8_t mac[VX_MAC];
     vx_err err = vx_head_prove(store, &head, info);
     if (err == VX_OK)
-        err = vx_roster_mac(store, roster, info);
-    if (err == VX_OK && !vx_equal_ct(roster, head.roster, VX_MAC))
+        err = mac_of(store, what, 0, mac, info);
+    if (err == VX_OK && !vx_equal_ct(mac, head.roster, VX_MAC))
         err = vx_errinfo_set_at(info, VX_ERR_STORE_CORRUPT, store->path, -1, 0,
-                                "a profile was added, removed or put back to an older state, and not by voxlock");
+                                "a profile was added, removed or put back to an older state, or a calibration was, and "
+                                "not by voxlock");
     return err;
+}
+
+vx_err vx_roster_prove(vx_store *store, vx_errinfo *info)
+{
+    return prove_roster_as(store, &roster, info);
 }
 
 vx_err vx_profile_prove(vx_store *store, int64_t speaker, vx_errinfo *info)
@@ -229,7 +257,7 @@ vx_err vx_profiles_prove(vx_store *store, vx_errinfo *info)
 static vx_err bind_one(vx_store *store, int64_t id, vx_errinfo *info)
 {
     uint8_t mac[VX_MAC];
-    vx_err err = mac_of(store, LABEL_PROFILE, profile_rows, id, mac, info);
+    vx_err err = mac_of(store, &profile, id, mac, info);
     if (err != VX_OK)
         return err;
     return vx_store_run(store, info, "UPDATE speakers SET mac = ?2 WHERE id = ?1", "ib", id, (const void *)mac,
@@ -254,5 +282,31 @@ vx_err vx_profile_bind(vx_store *store, int64_t speaker, vx_errinfo *info)
 vx_err vx_profiles_bind(vx_store *store, vx_errinfo *info)
 {
     vx_err err = for_all(store, bind_one, info);
+    return err == VX_OK ? vx_roster_bind(store, info) : err;
+}
+
+/* ---- forms -------------------------------------------------------------------------------------------------------- */
+
+static bool is_tampering(vx_err err)
+{
+    return err == VX_ERR_STORE_CORRUPT || err == VX_ERR_AUDIT_BROKEN;
+}
+
+/* A profile that does not fit keeps the MAC it has, which fits nothing of this form. */
+static vx_err rebind_one(vx_store *store, int64_t id, vx_errinfo *info)
+{
+    vx_err err = prove_as(store, &old_profile, id, NULL);
+    if (is_tampering(err))
+        return VX_OK;
+    return err == VX_OK ? bind_one(store, id, info) : err;
+}
+
+vx_err vx_profiles_rebind(vx_store *store, vx_errinfo *info)
+{
+    vx_err err = prove_roster_as(store, &old_roster, NULL);
+    if (is_tampering(err))
+        return VX_OK;
+    if (err == VX_OK)
+        err = for_all(store, rebind_one, info);
     return err == VX_OK ? vx_roster_bind(store, info) : err;
 }

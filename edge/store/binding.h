@@ -5,9 +5,10 @@
  * Somebody who can write to the file but has no key must not be able to make one person's profile another's. So:
  *
  *   sealed head  ->  number and MAC of the last audit entry, number of attempts, roster
- *   roster       =   MAC over the number and MAC of every profile, and over the last numbers given
- *   profile      =   MAC over the row of the speaker, the rows of all its recordings and of all their voiceprints, and both
- *                    ends of the chain of utterances heard of it (utterances.c)
+ *   roster       =   MAC over the number and MAC of every profile, over the last numbers given, and over every value that
+ *                    is nobody's (values.c)
+ *   profile      =   MAC over the row of the speaker, the rows of all its recordings and of all their voiceprints, both ends
+ *                    of each chain of utterances heard of it (utterances.c), and every value learned of it
  *   attempt      =   MAC over its row
  *
  * A row that is edited does not fit its MAC; a row that is added, taken away, handed to another, or put back to what it
@@ -20,8 +21,12 @@
 #define VX_EDGE_STORE_BINDING_H
 
 #include "edge/store/store_private.h"
+#include "edge/store/utterances.h"
 
 enum { VX_MAC = VX_SHA256_BYTES };
+
+/* Whose value a name names, in SQL: the number of the speaker, or what is nobody's. */
+#define VX_VALUE_OWNER(name) "substr(" name ", instr(" name ", '/') + 1)"
 
 /* ---- head (head.c) ------------------------------------------------------------------------------------------------ */
 
@@ -60,6 +65,10 @@ VX_MUST_CHECK vx_err vx_roster_prove(vx_store *store, vx_errinfo *info);
 VX_MUST_CHECK vx_err vx_profile_bind(vx_store *store, int64_t speaker, vx_errinfo *info);
 VX_MUST_CHECK vx_err vx_profiles_bind(vx_store *store, vx_errinfo *info);
 VX_MUST_CHECK vx_err vx_roster_bind(vx_store *store, vx_errinfo *info);
+/* Of a file of form 1 or 2 whose tables were just brought to form 3, in the transaction of that: MACs of form 3 for all
+ * that fits its old ones. What does not fits nothing from then on, and whoever reads it says so, as before; a profile among
+ * others can be removed. Values, which no old MAC covers, are taken as they are. Errors: IO, NOMEM, INTERNAL. */
+VX_MUST_CHECK vx_err vx_profiles_rebind(vx_store *store, vx_errinfo *info);
 /* The roster as the tables are now. */
 VX_MUST_CHECK vx_err vx_roster_mac(vx_store *store, uint8_t ret_mac[VX_MAC], vx_errinfo *info);
 
@@ -70,8 +79,8 @@ VX_MUST_CHECK vx_err vx_roster_mac(vx_store *store, uint8_t ret_mac[VX_MAC], vx_
 VX_MUST_CHECK vx_err vx_utterances_prove(vx_store *store, vx_errinfo *info);
 
 /* vx_store_remember with a bound of its own, at least 1, for tests. */
-VX_MUST_CHECK vx_err vx_store_remember_most(vx_store *store, int64_t speaker, int64_t taken_ms, const void *bytes,
-                                            size_t n, int64_t most, vx_errinfo *info);
+VX_MUST_CHECK vx_err vx_store_remember_most(vx_store *store, int64_t speaker, vx_utterance_kind kind, int64_t taken_ms,
+                                            const void *bytes, size_t n, int64_t most, vx_errinfo *info);
 
 /* ---- attempts (attempts.c) ---------------------------------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@
  * is never changed: files made by it are out there, and tests walk from every version to the last. A step that changes
  * what a MAC covers (binding.c, attempts.c) needs MACs anew in its transaction, after a proof of the old ones.
  */
-#include "edge/store/store_private.h"
+#include "edge/store/binding.h"
 
 /* AUTOINCREMENT: ids are never given twice, so that a sealed value of a row that was removed, whose place holds the id,
  * opens nowhere else, and no new speaker inherits the habits ("habits/3") of one who is gone.
@@ -90,7 +90,37 @@ static const char version_2[] =
     "  tag BLOB NOT NULL"
     ") STRICT;";
 
-static const char *const steps[VX_STORE_SCHEMA] = {version_1, version_2};
+/* Two chains a speaker, told apart by `kind` (vx_utterance_kind). What was heard up to then may be anybody's, the enrolment's
+ * too: it goes with the owner's, where no attempt that is not accepted pushes it out. The MACs follow: binding.c. */
+static const char version_3[] =
+    "CREATE TABLE utterances_3 ("
+    "  speaker INTEGER NOT NULL REFERENCES speakers ON DELETE CASCADE,"
+    "  kind INTEGER NOT NULL CHECK (kind IN (0, 1)),"
+    "  n INTEGER NOT NULL," /* of the chain: 1, 2, ... without gaps; the oldest are dropped */
+    "  taken_ms INTEGER NOT NULL,"
+    "  fingerprint BLOB NOT NULL," /* sealed */
+    "  PRIMARY KEY (speaker, kind, n)"
+    ") STRICT, WITHOUT ROWID;"
+    "INSERT INTO utterances_3 SELECT speaker, 0, n, taken_ms, fingerprint FROM utterances;"
+    "DROP TABLE utterances;"
+    "ALTER TABLE utterances_3 RENAME TO utterances;"
+
+    "CREATE TABLE heard_3 ("
+    "  speaker INTEGER NOT NULL REFERENCES speakers ON DELETE CASCADE,"
+    "  kind INTEGER NOT NULL CHECK (kind IN (0, 1)),"
+    "  first INTEGER NOT NULL," /* numbers of the utterances there are */
+    "  last INTEGER NOT NULL,"
+    "  before BLOB NOT NULL," /* tags of the seals of the one before the first, and of the last */
+    "  tag BLOB NOT NULL,"
+    "  PRIMARY KEY (speaker, kind)"
+    ") STRICT, WITHOUT ROWID;"
+    "INSERT INTO heard_3 SELECT speaker, 0, first, last, before, tag FROM heard;"
+    "DROP TABLE heard;"
+    "ALTER TABLE heard_3 RENAME TO heard;";
+
+static const char *const steps[VX_STORE_SCHEMA] = {version_1, version_2, version_3};
+/* The step to this form changes what MACs cover. A new file has none yet. */
+enum { REBOUND = 3 };
 
 const vx_schema *vx_schema_current(void)
 {
@@ -103,6 +133,9 @@ vx_err vx_schema_migrate_by(vx_store *store, const vx_schema *schema, int from, 
     for (int version = from; version < schema->version; version++) {
         if (sqlite3_exec(store->db, schema->steps[version], NULL, NULL, NULL) != SQLITE_OK)
             return vx_store_failed(store, "bring the profiles to this version's form", info);
+        const vx_err err = from > 0 && version + 1 == REBOUND ? vx_profiles_rebind(store, info) : VX_OK;
+        if (err != VX_OK)
+            return err;
     }
     /* Pragmas take no bound values. */
     char versions[96];

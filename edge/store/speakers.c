@@ -181,7 +181,7 @@ static vx_err find_to_remove(vx_store *store, const char *name, vx_speaker *ret_
 /* "prior/3", "habits/3": what was learned of speaker 3. "calibration/<digest>" belongs to nobody. */
 vx_err vx_learned_drop(vx_store *store, int64_t speaker, vx_errinfo *info)
 {
-    return vx_store_run(store, info, "DELETE FROM vals WHERE substr(name, instr(name, '/') + 1) = CAST(?1 AS TEXT)",
+    return vx_store_run(store, info, "DELETE FROM vals NOT INDEXED WHERE " VX_VALUE_OWNER("name") " = CAST(?1 AS TEXT)",
                         "i", speaker);
 }
 

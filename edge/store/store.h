@@ -21,7 +21,7 @@ typedef struct vx_store vx_store;
 
 #define VX_STORE_FILE "voxlock.db"
 enum { VX_STORE_BUSY_MS = 15000 /* what a program waits for another that writes */ };
-enum { VX_STORE_SCHEMA = 2 }; /* version of the schema that this program writes */
+enum { VX_STORE_SCHEMA = 3 }; /* version of the schema that this program writes */
 
 typedef struct {
     const char *folder; /* holds voxlock.db and, where no keyring is, key */
@@ -68,11 +68,21 @@ VX_MUST_CHECK vx_err vx_store_backup(vx_store *store, const char *path, const ch
 VX_MUST_CHECK vx_err vx_store_restore(const vx_store_options *options, const char *path, const char *passphrase,
                                       vx_errinfo *info);
 
-/* Small sealed values by name: "prior/3", "habits/3", "places/3", "calibration/<digest>". At most 64 KiB. */
+/* Small sealed values by name: "prior/3", "habits/3", "places/3", "calibration/<digest>". At most 64 KiB. What is behind
+ * the stroke says whose it is: a value of speaker 3 is bound with the profile, any other with the list of profiles. One that
+ * was changed, taken away or put back to what it once was is noticed at the next read of any (binding.h).
+ * Errors of all three: STORE_*, AUDIT_BROKEN, RANGE (the name), IO, NOMEM */
 VX_MUST_CHECK vx_err vx_store_put(vx_store *store, const char *name, const void *value, size_t len, vx_errinfo *info);
-/* Appended to ret_value, to be wiped by the caller. Errors: NOT_FOUND, STORE_CORRUPT, STORE_LOCKED, IO, NOMEM. */
+/* Appended to ret_value, to be wiped by the caller. Errors: NOT_FOUND (there is none, and that is proven) too. */
 VX_MUST_CHECK vx_err vx_store_get(vx_store *store, const char *name, vx_buf *ret_value, vx_errinfo *info);
 /* Absent is no error. */
 VX_MUST_CHECK vx_err vx_store_drop(vx_store *store, const char *name, vx_errinfo *info);
+
+/* Several changes, or a read and the change that follows from it, as one: nobody else writes between. Takes the store's
+ * lock and begins; transactions inside each other are one. Every begin that succeeded has one end; `err` is what came of the
+ * work: VX_OK commits, anything else rolls back and is returned. A commit that fails is rolled back, and its error
+ * returned. Errors: STORE_LOCKED, IO, NOMEM */
+VX_MUST_CHECK vx_err vx_store_begin(vx_store *store, vx_errinfo *info);
+VX_MUST_CHECK vx_err vx_store_end(vx_store *store, vx_err err, vx_errinfo *info);
 
 #endif

@@ -30,11 +30,7 @@ struct vx_store {
  * value that must be unique to EXISTS, the others (FULL, IOERR) to IO. doing [in] "write the attempt" */
 vx_err vx_store_failed(vx_store *store, const char *doing, vx_errinfo *info);
 
-/* Takes the lock and begins (IMMEDIATE). Every begin that succeeded has one end; `err` is what came of the work: VX_OK
- * commits, anything else rolls back and is returned. A commit that fails is rolled back, and its error returned. */
-VX_MUST_CHECK vx_err vx_store_begin(vx_store *store, vx_errinfo *info);
-VX_MUST_CHECK vx_err vx_store_end(vx_store *store, vx_err err, vx_errinfo *info);
-/* For reading alone: only the lock. */
+/* For reading alone: only the lock. Writing: vx_store_begin (store.h). */
 void vx_store_lock(vx_store *store);
 void vx_store_unlock(vx_store *store);
 /* The lock and one moment: what is read until the release is the file as it is now, though other processes write. */
@@ -109,13 +105,13 @@ static inline const char *vx_place_audio(char ret_place[VX_PLACE_CAP], int64_t s
     snprintf(ret_place, VX_PLACE_CAP, "speaker/%lld/sample/%lld/audio", (long long)speaker, (long long)sample);
     return ret_place;
 }
-/* before: the tag of the one before it (utterances.c). */
-static inline const char *vx_place_utterance(char ret_place[VX_PLACE_CAP], int64_t speaker, int64_t n, int64_t taken_ms,
-                                             const uint8_t before[16])
+/* of: the chain, "utterance" or "other"; before: the tag of the one before it (utterances.c). */
+static inline const char *vx_place_utterance(char ret_place[VX_PLACE_CAP], int64_t speaker, const char *of, int64_t n,
+                                             int64_t taken_ms, const uint8_t before[16])
 {
     char hex[33];
     vx_hex(before, 16, hex);
-    snprintf(ret_place, VX_PLACE_CAP, "speaker/%lld/utterance/%lld/%lld/%s", (long long)speaker, (long long)n,
+    snprintf(ret_place, VX_PLACE_CAP, "speaker/%lld/%s/%lld/%lld/%s", (long long)speaker, of, (long long)n,
              (long long)taken_ms, hex);
     return ret_place;
 }

@@ -1,9 +1,10 @@
 /* values.c - small values by name: sealed ones for whoever uses the store, plain ones of the file itself.
- * Owns:   the tables vals and meta. Does not: know what a value means.
+ * Owns:   the tables vals and meta, and that a value is proven before it is read or changed, and bound after. Does not:
+ *         know what a value means.
  */
 #include <string.h>
 
-#include "edge/store/store_private.h"
+#include "edge/store/binding.h"
 
 enum { VALUE_MAX = 64 << 10 };
 
@@ -14,6 +15,54 @@ static vx_err check_name(const char *name, vx_errinfo *info)
         return vx_errinfo_set(info, VX_ERR_RANGE, "the name of a value has 1 to %d bytes", VX_VALUE_NAME_CAP - 1);
     return VX_OK;
 }
+
+/* ---- whose it is -------------------------------------------------------------------------------------------------- */
+
+enum { NOBODY = 0 /* no speaker has this number */ };
+
+/* As binding.c tells them apart. */
+static vx_err find_owner(vx_store *store, const char *name, int64_t *ret_speaker, vx_errinfo *info)
+{
+    sqlite3_stmt *rows = NULL;
+    bool row = false;
+    vx_err err = vx_store_prepare(store, &rows, info,
+                                  "SELECT id FROM speakers NOT INDEXED WHERE CAST(id AS TEXT) = " VX_VALUE_OWNER("?1"),
+                                  "t", name);
+    if (err == VX_OK)
+        err = vx_store_step(store, rows, &row, info);
+    if (err == VX_OK)
+        *ret_speaker = row ? sqlite3_column_int64(rows, 0) : NOBODY;
+    sqlite3_finalize(rows);
+    return err;
+}
+
+static vx_err prove_owner(vx_store *store, const char *name, int64_t *ret_speaker, vx_errinfo *info)
+{
+    int64_t speaker = NOBODY;
+    vx_err err = find_owner(store, name, &speaker, info);
+    if (err == VX_OK)
+        err = speaker == NOBODY ? vx_roster_prove(store, info) : vx_profile_prove(store, speaker, info);
+    if (err == VX_OK)
+        *ret_speaker = speaker;
+    return err;
+}
+
+/* Takes away what there is of that name, and puts `sealed` there where it is not NULL. */
+static vx_err replace(vx_store *store, const char *name, const vx_buf *sealed, vx_errinfo *info)
+{
+    int64_t owner = NOBODY;
+    vx_err err = prove_owner(store, name, &owner, info);
+    if (err == VX_OK)
+        err = vx_store_run(store, info, "DELETE FROM vals NOT INDEXED WHERE name = ?1", "t", name);
+    if (err == VX_OK && sealed)
+        err = vx_store_run(store, info, "INSERT INTO vals (name, value) VALUES (?1, ?2)", "tb", name,
+                           (const void *)sealed->data, sealed->len);
+    if (err == VX_OK)
+        err = owner == NOBODY ? vx_roster_bind(store, info) : vx_profile_bind(store, owner, info);
+    return err;
+}
+
+/* ---- sealed values ------------------------------------------------------------------------------------------------ */
 
 vx_err vx_store_put(vx_store *store, const char *name, const void *value, size_t len, vx_errinfo *info)
 {
@@ -26,13 +75,8 @@ vx_err vx_store_put(vx_store *store, const char *name, const void *value, size_t
         err = vx_vault_seal(store->vault, vx_place_value(place, name), value, len, &sealed);
     if (err == VX_OK)
         err = vx_store_begin(store, info);
-    if (err == VX_OK) {
-        err = vx_store_run(store, info,
-                           "INSERT INTO vals (name, value) VALUES (?1, ?2) "
-                           "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                           "tb", name, sealed.data, sealed.len);
-        err = vx_store_end(store, err, info);
-    }
+    if (err == VX_OK)
+        err = vx_store_end(store, replace(store, name, &sealed, info), info);
     vx_buf_done(&sealed);
     return err;
 }
@@ -58,13 +102,28 @@ static vx_err read_blob(vx_store *store, const char *sql, const char *name, vx_b
     return err;
 }
 
+/* Proven and read of one moment. */
+static vx_err read_proven(vx_store *store, const char *name, vx_buf *ret_sealed, vx_errinfo *info)
+{
+    sqlite3_stmt *hold = NULL;
+    int64_t owner = NOBODY;
+    vx_err err = vx_store_hold(store, &hold, info);
+    if (err != VX_OK)
+        return err;
+    err = prove_owner(store, name, &owner, info);
+    if (err == VX_OK)
+        err = read_blob(store, "SELECT value FROM vals NOT INDEXED WHERE name = ?1", name, ret_sealed, info);
+    vx_store_release(store, hold);
+    return err;
+}
+
 vx_err vx_store_get(vx_store *store, const char *name, vx_buf *ret_value, vx_errinfo *info)
 {
     char place[VX_PLACE_CAP];
     vx_buf sealed = {0};
     vx_err err = check_name(name, info);
     if (err == VX_OK)
-        err = read_blob(store, "SELECT value FROM vals WHERE name = ?1", name, &sealed, info);
+        err = read_proven(store, name, &sealed, info);
     if (err == VX_ERR_NOT_FOUND)
         err = vx_errinfo_set_at(info, err, store->path, -1, 0, "it holds no %s", name);
     else if (err == VX_OK)
@@ -76,11 +135,10 @@ vx_err vx_store_get(vx_store *store, const char *name, vx_buf *ret_value, vx_err
 vx_err vx_store_drop(vx_store *store, const char *name, vx_errinfo *info)
 {
     vx_err err = vx_store_begin(store, info);
-    if (err != VX_OK)
-        return err;
-    err = vx_store_run(store, info, "DELETE FROM vals WHERE name = ?1", "t", name);
-    return vx_store_end(store, err, info);
+    return err == VX_OK ? vx_store_end(store, replace(store, name, NULL, info), info) : err;
 }
+
+/* ---- plain values of the file ------------------------------------------------------------------------------------- */
 
 vx_err vx_meta_get(vx_store *store, const char *name, vx_buf *ret_value, vx_errinfo *info)
 {

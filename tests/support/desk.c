@@ -37,7 +37,9 @@ void desk_open(desk *d, const char *model, const char *setting)
     snprintf(d->entries[1], sizeof d->entries[1], "VOXLOCK_DATA_DIR=%s/data", d->folder.path);
     snprintf(d->entries[2], sizeof d->entries[2], "VOXLOCK_KEYRING=file");
     snprintf(d->entries[3], sizeof d->entries[3], "%s", setting ? setting : "VOXLOCK_THREADS=1");
-    char *const environment[] = {d->entries[0], d->entries[1], d->entries[2], d->entries[3], NULL};
+    /* Of the whole process, in which sanitizers keep for a while what earlier tests have freed. */
+    snprintf(d->entries[4], sizeof d->entries[4], "VOICE_UNLOCK_MAX_MEMORY=2000MB");
+    char *const environment[] = {d->entries[0], d->entries[1], d->entries[2], d->entries[3], d->entries[4], NULL};
     if (vx_options_load(VX_FOR_EDGE, environment, 0, NULL, NULL, operands, &n, &d->settings, &info) != VX_OK)
         fail_msg("%s", info.text);
     if (vx_runtime_open(d->settings, environment, VX_RUNTIME_STORE | VX_RUNTIME_CREATE | VX_RUNTIME_MODEL, &d->runtime,

@@ -8,7 +8,7 @@
 #include "edge/runtime.h"
 #include "tests/support/scratch.h"
 
-enum { DESK_SETTINGS = 4 };
+enum { DESK_SETTINGS = 5 };
 
 typedef struct {
     scratch folder;

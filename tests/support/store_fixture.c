@@ -172,10 +172,10 @@ static vx_err show_vectors(vx_store *store, const vx_speaker *speaker, vx_buf *o
     return VX_OK;
 }
 
-static vx_err show_utterance(void *arg, int64_t taken_ms, const uint8_t *bytes, size_t n)
+static vx_err show_utterance(void *arg, const vx_utterance *u)
 {
-    return vx_buf_printf(arg, "  utterance %lld %zu %016llx\n", (long long)taken_ms, n,
-                         (unsigned long long)digest_of(bytes, n));
+    return vx_buf_printf(arg, "  utterance %d %lld %lld %zu %016llx\n", (int)u->kind, (long long)u->n,
+                         (long long)u->taken_ms, u->len, (unsigned long long)digest_of(u->bytes, u->len));
 }
 
 static vx_err show_speaker(vx_store *store, const vx_speaker *s, vx_buf *out, vx_errinfo *info)

@@ -1,6 +1,7 @@
 /* test_attempt.c - the one path: real store, real model, real recordings; only the physics are set by the test. */
 #include "edge/attempt.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "edge/learned.h"
+#include "edge/lessons.h"
 #include "edge/store/attempts.h"
 #include "edge/store/audit.h"
 #include "edge/store/profiles.h"
@@ -306,6 +308,128 @@ static void only_strong_live_acceptances_teach(void **state)
     desk_close(&d);
 }
 
+/* What is known of anna's past, of each kind, and whether this recording is. */
+static bool heard_before(desk *d, const vx_audio *audio, int64_t own, int64_t other)
+{
+    vx_speaker anna;
+    vx_lessons known = {0};
+    vx_fingerprint asked = {0};
+    vx_fingerprint_match best;
+    size_t which;
+    assert_int_equal(vx_store_speaker(d->runtime.store, "anna", &anna, NULL), VX_OK);
+    assert_int_equal(vx_lessons_load(d->runtime.store, anna.id, &known, NULL), VX_OK);
+    assert_int_equal(known.mark.ends[VX_UTTERANCE_OWN].last, own);
+    assert_int_equal(known.mark.ends[VX_UTTERANCE_OTHER].last, other);
+    const vx_pava_known past = vx_lessons_known(&known);
+    assert_int_equal(vx_pava_fingerprint(audio->samples, audio->n, &asked, NULL), VX_OK);
+    vx_fingerprint_find(&asked, past.heard, past.n_heard, &best, &which);
+    vx_fingerprint_done(&asked);
+    vx_lessons_done(&known);
+    return best.evidence >= VX_FINGERPRINT_SAME;
+}
+
+/* What was read of the past stays for the next attempt while the model does. */
+static void the_past_is_kept_with_the_model(void **state)
+{
+    (void)state;
+    desk d;
+    desk_open(&d, NULL, NULL);
+    enrol_reader1(&d, "anna");
+    vx_audio owner = clip_audio(OWNER);
+    const vx_keeper_memory plenty = {.free_bytes = SIZE_MAX}, none = {.pressure = 0.99, .free_bytes = SIZE_MAX};
+    for (int i = 0; i < 2; i++) {
+        for (size_t heard = 3; heard < 6; heard++) {
+            for (int s = 0; s < VX_N_SOURCES; s++)
+                d.runtime.timeouts[s] = (vx_timeouts){.base_ms = 60000, .floor_ms = 60000};
+            (void)attempt_with(&d, owner.samples, owner.n, true);
+            vx_runtime_tend(&d.runtime, &plenty);
+            assert_int_equal(vx_lessons_known(&d.runtime.lessons).n_heard, heard + 3 * (size_t)i);
+        }
+        vx_runtime_tend(&d.runtime, &none);
+        assert_int_equal(d.runtime.lessons.speaker, 0);
+        assert_null(d.runtime.lessons.heard.data);
+    }
+    vx_audio_done(&owner);
+    desk_close(&d);
+}
+
+static void clip_hard(vx_audio *audio)
+{
+    for (size_t i = 0; i < audio->n; i++)
+        audio->samples[i] = fmaxf(-1, fminf(1, 40 * audio->samples[i]));
+}
+
+/* What comes too late to be judged is known the next time. */
+static void a_late_utterance_is_remembered(void **state)
+{
+    (void)state;
+    desk d;
+    desk_open(&d, NULL, "VBI_FAST_VERIFY_TIMEOUT=0.1");
+    enrol_reader1(&d, "anna");
+    d.delay_ms = 700; /* its time is 200 to 300 ms */
+    vx_audio owner = clip_audio(OWNER);
+    assert_false(heard_before(&d, &owner, 3, 0));
+    const vx_attempt_outcome out = attempt_with(&d, owner.samples, owner.n, true);
+    assert_int_equal(out.evidence[VX_SOURCE_PHYSICS].status, VX_EVIDENCE_UNAVAILABLE);
+    assert_int_equal(out.learn_err, VX_OK);
+    assert_true(heard_before(&d, &owner, 3, 1));
+    vx_audio_done(&owner);
+    desk_close(&d);
+}
+
+/* However an attempt ends: a replay of it is found. What was not let in is kept apart. */
+static void every_utterance_is_remembered(void **state)
+{
+    (void)state;
+    enum { ENROLLED = 3 };
+    desk d;
+    vx_audio owner = clip_audio(OWNER), stranger = clip_audio(STRANGER), loud = clip_audio("reader2_a.flac"),
+             waiting = clip_audio("reader2_b.flac");
+    desk_open(&d, NULL, NULL);
+    enrol_reader1(&d, "anna");
+    vx_audio enrolled = clip_audio("reader1_a.flac");
+    assert_true(heard_before(&d, &enrolled, ENROLLED, 0));
+
+    d.physics = (vx_evidence){.status = VX_EVIDENCE_INCONCLUSIVE};
+    assert_false(heard_before(&d, &stranger, ENROLLED, 0));
+    (void)attempt_with(&d, stranger.samples, stranger.n, false); /* not spoken here and now */
+    assert_false(heard_before(&d, &stranger, ENROLLED, 0));
+    (void)attempt_with(&d, stranger.samples, stranger.n, true);
+    assert_true(heard_before(&d, &stranger, ENROLLED, 1));
+
+    clip_hard(&loud);
+    assert_int_equal(attempt_with(&d, loud.samples, loud.n, true).verdict, VX_NO_AUDIO);
+    assert_true(heard_before(&d, &loud, ENROLLED, 2));
+
+    d.runtime.physics_on = false;
+    for (int i = 0; i < 2; i++) {
+        vx_attempt_outcome let_in;
+        const vx_attempt_request request = {.command = "unlock",
+                                            .speaker = "anna",
+                                            .samples = owner.samples,
+                                            .n = owner.n,
+                                            .clipped_share = -1,
+                                            .live = true,
+                                            .answered = i == 1};
+        for (int s = 0; s < VX_N_SOURCES; s++)
+            d.runtime.timeouts[s] = (vx_timeouts){.base_ms = 60000, .floor_ms = 60000};
+        assert_int_equal(vx_attempt_run(&d.runtime, &request, &let_in, NULL), VX_OK);
+        assert_int_equal(let_in.verdict, i == 1 ? VX_AUTHENTICATE : VX_CHALLENGE);
+        assert_true(heard_before(&d, &owner, ENROLLED + i, 3));
+    }
+
+    d.runtime.physics_on = true;
+    d.physics = (vx_evidence){.status = VX_EVIDENCE_VALID, .confidence = 0.05};
+    for (int i = 0; i < 3; i++)
+        (void)attempt_with(&d, owner.samples, owner.n, true);
+    assert_int_equal(attempt_with(&d, waiting.samples, waiting.n, true).verdict, VX_WAIT);
+    assert_true(heard_before(&d, &waiting, ENROLLED + 1, 7));
+    vx_audio *const all[] = {&owner, &stranger, &loud, &waiting, &enrolled};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        vx_audio_done(all[i]);
+    desk_close(&d);
+}
+
 /* Digits open what nothing else was lacking for; they do not make another voice the owner's, and no anomaly good. */
 static void digits_answer_a_challenge_and_nothing_else(void **state)
 {
@@ -369,7 +493,8 @@ static void *try_often(void *arg)
                                             .speaker = "anna",
                                             .samples = m->audio->samples,
                                             .n = m->audio->n,
-                                            .clipped_share = -1};
+                                            .clipped_share = -1,
+                                            .live = true};
         m->verdicts[i] = vx_attempt_run(&m->d->runtime, &request, &out, NULL) == VX_OK ? out.verdict : VX_N_VERDICTS;
     }
     return NULL;
@@ -390,6 +515,7 @@ static void attempts_do_not_disturb_each_other(void **state)
     crowd_member members[THREADS];
     int ended = 0;
     desk_open(&d, NULL, "BAYESIAN_AUTH_THRESHOLD=0.80");
+    d.runtime.strong = 0.5;
     /* A machine with little to do: nobody is to be late. */
     for (int s = 0; s < VX_N_SOURCES; s++)
         d.runtime.timeouts[s] = (vx_timeouts){.base_ms = 60000, .floor_ms = 60000};
@@ -406,6 +532,17 @@ static void attempts_do_not_disturb_each_other(void **state)
     }
     assert_int_equal(vx_attempt_walk(d.runtime.store, "anna", 0, count, &ended, NULL), VX_OK);
     assert_int_equal(ended, 4 * THREADS);
+    /* None was forgotten because another was learned at the same time. */
+    vx_habits habits;
+    vx_speaker anna;
+    int64_t let_in = 0;
+    for (int t = 0; t < THREADS; t++)
+        for (int i = 0; i < 4; i++)
+            let_in += members[t].verdicts[i] == VX_AUTHENTICATE;
+    assert_true(heard_before(&d, &owner, 3 + let_in, 4 * THREADS - let_in));
+    assert_int_equal(vx_store_speaker(d.runtime.store, "anna", &anna, NULL), VX_OK);
+    assert_int_equal(vx_learned_habits(d.runtime.store, anna.id, &habits, NULL), VX_OK);
+    assert_int_equal(habits.n, let_in);
     vx_audio_done(&owner);
     desk_close(&d);
 }
@@ -422,6 +559,9 @@ int main(void)
         cmocka_unit_test(rejections_make_the_next_one_wait),
         cmocka_unit_test(every_attempt_is_on_record_with_its_evidence),
         cmocka_unit_test(only_strong_live_acceptances_teach),
+        cmocka_unit_test(a_late_utterance_is_remembered),
+        cmocka_unit_test(every_utterance_is_remembered),
+        cmocka_unit_test(the_past_is_kept_with_the_model),
         cmocka_unit_test(digits_answer_a_challenge_and_nothing_else),
         cmocka_unit_test(attempts_do_not_disturb_each_other),
     };

@@ -64,13 +64,13 @@ static vx_err end_attempt(vx_store *store)
 
 static vx_err remember(vx_store *store)
 {
-    return vx_store_remember(store, 1, 1700000000000, "landmarks", 9, NULL);
+    return vx_store_remember(store, 1, VX_UTTERANCE_OWN, 1700000000000, "landmarks", 9, NULL);
 }
 
 /* Of those before only the last stays. */
 static vx_err remember_one(vx_store *store)
 {
-    return vx_store_remember_most(store, 1, 1700000001000, "others", 6, 1, NULL);
+    return vx_store_remember_most(store, 1, VX_UTTERANCE_OWN, 1700000001000, "others", 6, 1, NULL);
 }
 
 static vx_err put_value(vx_store *store)

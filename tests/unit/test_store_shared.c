@@ -12,9 +12,11 @@
 
 #include <cmocka.h>
 
+#include "edge/store/attempts.h"
 #include "edge/store/audit.h"
 #include "edge/store/store_private.h"
 #include "edge/store/utterances.h"
+#include "shared/base/file.h"
 #include "tests/support/scratch.h"
 #include "tests/support/service.h"
 #include "tests/support/store_fixture.h"
@@ -99,24 +101,42 @@ static void enrol(vx_store *store, const char *name)
     assert_int_equal(vx_store_enrol(store, name, &sample, 1, false, &enrolled, NULL), VX_OK);
 }
 
-/* A store of some version with two speakers, and so two audit entries, and a value. */
+/* A store of an older form, as the voxlock of that time wrote it: two speakers, four values; of Aino, in form 2, five
+ * utterances were heard and three kept. */
+static void make_older(const scratch *folder, int version)
+{
+    static const char *const names[] = {VX_STORE_FILE, VX_KEY_FILE}, *const ends[] = {"db", "key"};
+    for (int i = 0; i < 2; i++) {
+        char path[64];
+        vx_buf file = {0};
+        (void)snprintf(path, sizeof path, "tests/data/store/form%d.%s", version, ends[i]);
+        assert_int_equal(vx_file_read(path, 1 << 20, &file, NULL), VX_OK);
+        scratch_write(folder, names[i], file.data, file.len);
+        vx_buf_done(&file);
+    }
+}
+
+/* A store of some version with two speakers, an attempt, and so three audit entries, and a value. */
 static void make_old(const scratch *folder, int version)
 {
     forms f;
-    forms_of(&f, version < LAST ? LAST : version, add_nicknames, add_language);
+    int64_t id;
+    if (version < LAST) {
+        make_older(folder, version);
+        return;
+    }
+    forms_of(&f, version, add_nicknames, add_language);
     vx_store *store = open_as(folder, &f.schema);
     enrol(store, "Aino");
     enrol(store, "Bo");
     assert_int_equal(vx_store_put(store, "prior/1", "0.85", 4, NULL), VX_OK);
-    /* This program writes no older form; what it adds to one is taken away again. */
-    if (version < 2)
-        assert_int_equal(sqlite3_exec(store->db, "DROP TABLE utterances; DROP TABLE heard; PRAGMA user_version = 1",
-                                      NULL, NULL, NULL),
-                         SQLITE_OK);
+    assert_int_equal(vx_attempt_begin(store, "verify", "Aino", 1700000000000, &id, NULL), VX_OK);
+    const vx_attempt_record r = {.ended_ms = 1700000000900, .speaker = "Aino", .verdict = VX_REJECT, .detail = "{}"};
+    assert_int_equal(vx_attempt_end(store, id, &r, NULL), VX_OK);
     vx_store_close(store);
 }
 
-static const char before_last[] = VX_STORE_FILE ".before-2";
+static const char before_last[] = VX_STORE_FILE ".before-3";
 
 static void expect_migrated(vx_store *store)
 {
@@ -126,9 +146,9 @@ static void expect_migrated(vx_store *store)
     assert_int_equal(number(store, "SELECT count(*) FROM speakers WHERE language = 'fi'"), 1);
     expect_held(store, "prior/1", "0.85");
     assert_int_equal(vx_audit_verify(store, &proven, NULL), VX_OK);
-    assert_int_equal(proven, 2);
+    assert_int_equal(proven, 3);
     assert_int_equal(vx_store_check(store, NULL), VX_OK);
-    assert_int_equal(vx_store_remember(store, 1, 1700000000000, "landmarks", 9, NULL), VX_OK);
+    assert_int_equal(vx_store_remember(store, 1, VX_UTTERANCE_OWN, 1700000000000, "landmarks", 9, NULL), VX_OK);
     assert_int_equal(vx_store_check(store, NULL), VX_OK);
 }
 
@@ -153,14 +173,16 @@ static void every_older_form_becomes_the_last(void **state)
         snprintf(before, sizeof before, VX_STORE_FILE ".before-%d", from);
         assert_int_equal(scratch_has(&folder, before), from < AFTER);
         if (from < AFTER) {
-            /* What was kept is the store as it was, and opens as such. */
+            /* What was kept is the store as it was, and opens as such; of a form whose MACs this program does not write,
+             * it is brought to the last once more. */
             forms old;
-            forms_of(&old, from, add_nicknames, add_language);
+            forms_of(&old, from < LAST ? AFTER : from, add_nicknames, add_language);
             assert_int_equal(scratch_mode(&folder, before), 0600);
             scratch_copy(&folder, before, VX_STORE_FILE);
             store = open_as(&folder, &old.schema);
-            assert_int_equal(number(store, "PRAGMA user_version"), from);
+            assert_int_equal(number(store, "PRAGMA user_version"), old.schema.version);
             expect_held(store, "prior/1", "0.85");
+            assert_int_equal(vx_store_check(store, NULL), VX_OK);
             vx_store_close(store);
         }
         scratch_done(&folder);
@@ -194,6 +216,114 @@ static void a_migrated_form_is_a_new_ones(void **state)
     assert_string_equal(dumps[0], dumps[1]);
     sqlite3_free(dumps[0]);
     sqlite3_free(dumps[1]);
+}
+
+typedef struct {
+    int n;
+    vx_utterance_kind kind;
+    int64_t numbers[8], taken_ms[8];
+    uint8_t first[8];
+} seen;
+
+static vx_err see(void *arg, const vx_utterance *u)
+{
+    seen *s = arg;
+    assert_true(s->n < 8);
+    s->kind = u->kind, s->numbers[s->n] = u->n, s->taken_ms[s->n] = u->taken_ms, s->first[s->n] = u->bytes[0];
+    s->n++;
+    return VX_OK;
+}
+
+/* With SQLite alone, as anybody could; nothing has the store open. */
+static void tamper(const scratch *folder, const char *sql)
+{
+    char path[256];
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(scratch_path(folder, VX_STORE_FILE, path, sizeof path), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* All that an older store held is there, what was heard as the owner's; and what the old form left unbound is bound. */
+static void what_older_forms_held_is_bound(void **state)
+{
+    (void)state;
+    for (int from = 1; from < LAST; from++) {
+        scratch folder = scratch_make();
+        seen s = {0};
+        make_older(&folder, from);
+        vx_store *store = open_as(&folder, vx_schema_current());
+        store_assert_whole(store);
+        expect_held(store, "habits/1", "mornings");
+        expect_held(store, "prior/2", "0.80");
+        expect_held(store, "calibration/of a model", "own");
+        assert_int_equal(vx_store_utterances(store, 1, see, &s, NULL), VX_OK);
+        assert_int_equal(s.n, from > 1 ? 3 : 0);
+        for (int i = 0; i < s.n; i++) {
+            assert_int_equal(s.kind, VX_UTTERANCE_OWN);
+            assert_int_equal(s.numbers[i], 3 + i);
+            assert_int_equal(s.taken_ms[i], 103 + i);
+            assert_int_equal(s.first[i], 3 + i);
+        }
+        vx_store_close(store);
+        tamper(&folder, "DELETE FROM vals WHERE name = 'habits/1'");
+        store = open_as(&folder, vx_schema_current());
+        assert_int_equal(vx_store_check(store, NULL), VX_ERR_STORE_CORRUPT);
+        vx_store_close(store);
+        scratch_done(&folder);
+    }
+}
+
+/* A migration makes nothing good: what did not fit before does not after, the rest does, and the way out is as ever. */
+static void a_migration_makes_no_forgery_good(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql;
+        vx_err aino, bo;
+    } cases[] = {
+        {"UPDATE samples SET microphone = 'Phone' WHERE speaker = 1", VX_ERR_STORE_CORRUPT, VX_OK},
+        {"UPDATE heard SET first = 4", VX_ERR_STORE_CORRUPT, VX_OK},
+        {"UPDATE speakers SET armed = 1 WHERE id = 2", VX_OK, VX_ERR_STORE_CORRUPT},
+        {"UPDATE speakers SET mac = zeroblob(32) WHERE id = 2", VX_ERR_STORE_CORRUPT, VX_ERR_STORE_CORRUPT},
+        {"DELETE FROM meta WHERE name = 'audit_head'", VX_ERR_AUDIT_BROKEN, VX_ERR_AUDIT_BROKEN},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        scratch folder = scratch_make();
+        vx_speaker speaker;
+        make_older(&folder, 2);
+        tamper(&folder, cases[i].sql);
+        vx_store *store = open_as(&folder, vx_schema_current());
+        assert_int_equal(vx_store_speaker(store, "Aino", &speaker, NULL), cases[i].aino);
+        assert_int_equal(vx_store_speaker(store, "Bo", &speaker, NULL), cases[i].bo);
+        if (cases[i].bo == VX_OK) {
+            assert_int_equal(vx_store_remove(store, "Aino", NULL), VX_OK);
+            store_assert_whole(store);
+        }
+        vx_store_close(store);
+        scratch_done(&folder);
+    }
+}
+
+/* The form that a file is said to be of is plain. A file of this form that is called an older one, of which MACs covered
+ * less, is not taken for one: an older value would come in by that. */
+static void no_file_is_called_an_older_one(void **state)
+{
+    (void)state;
+    scratch folder = scratch_make();
+    vx_speaker speaker;
+    vx_store *store = open_as(&folder, vx_schema_current());
+    enrol(store, "Aino");
+    assert_int_equal(vx_store_put(store, "prior/1", "0.95", 4, NULL), VX_OK);
+    assert_int_equal(sqlite3_exec(store->db, "CREATE TABLE old AS SELECT * FROM vals", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(vx_store_drop(store, "prior/1", NULL), VX_OK);
+    store_assert_whole(store);
+    vx_store_close(store);
+    tamper(&folder, "INSERT INTO vals SELECT * FROM old; PRAGMA user_version = 2");
+    store = open_as(&folder, vx_schema_current());
+    assert_int_equal(vx_store_speaker(store, "Aino", &speaker, NULL), VX_ERR_STORE_CORRUPT);
+    vx_store_close(store);
+    scratch_done(&folder);
 }
 
 static void a_step_that_fails_changes_nothing(void **state)
@@ -293,13 +423,13 @@ static void what_a_cut_off_migration_left_is_no_hindrance(void **state)
     forms f;
     forms_of(&f, AFTER, add_nicknames, add_language);
     make_old(&folder, LAST);
-    scratch_write(&folder, VX_STORE_FILE ".before-2.new", "half", 4);
-    scratch_write(&folder, VX_STORE_FILE ".before-2", "of an earlier try", 17);
+    scratch_write(&folder, VX_STORE_FILE ".before-3.new", "half", 4);
+    scratch_write(&folder, VX_STORE_FILE ".before-3", "of an earlier try", 17);
     vx_store *store = open_as(&folder, &f.schema);
     expect_migrated(store);
     vx_store_close(store);
-    assert_false(scratch_has(&folder, VX_STORE_FILE ".before-2.new"));
-    scratch_copy(&folder, VX_STORE_FILE ".before-2", VX_STORE_FILE);
+    assert_false(scratch_has(&folder, VX_STORE_FILE ".before-3.new"));
+    scratch_copy(&folder, VX_STORE_FILE ".before-3", VX_STORE_FILE);
     vx_store_close(open_as(&folder, vx_schema_current()));
     scratch_done(&folder);
 }
@@ -532,6 +662,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_older_form_becomes_the_last),
         cmocka_unit_test(a_migrated_form_is_a_new_ones),
+        cmocka_unit_test(what_older_forms_held_is_bound),
+        cmocka_unit_test(a_migration_makes_no_forgery_good),
+        cmocka_unit_test(no_file_is_called_an_older_one),
         cmocka_unit_test(a_step_that_fails_changes_nothing),
         cmocka_unit_test(an_older_program_leaves_a_newer_form_alone),
         cmocka_unit_test(nobody_migrates_below_another),

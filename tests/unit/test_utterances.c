@@ -26,10 +26,10 @@ typedef struct {
     size_t len[64];
 } seen;
 
-static vx_err see(void *arg, int64_t taken_ms, const uint8_t *bytes, size_t n)
+static vx_err see(void *arg, const vx_utterance *u)
 {
     seen *s = arg;
-    s->taken_ms[s->n % 64] = taken_ms, s->first[s->n % 64] = bytes[0], s->len[s->n % 64] = n;
+    s->taken_ms[s->n % 64] = u->taken_ms, s->first[s->n % 64] = u->bytes[0], s->len[s->n % 64] = u->len;
     s->n++;
     return VX_OK;
 }
@@ -44,7 +44,7 @@ static int64_t enrol(vx_store *store, const char *name)
 static void remember(vx_store *store, int64_t speaker, int64_t taken_ms, uint8_t mark)
 {
     const uint8_t bytes[5] = {mark, 1, 2, 3, 4};
-    assert_int_equal(vx_store_remember(store, speaker, taken_ms, bytes, sizeof bytes, NULL), VX_OK);
+    assert_int_equal(vx_store_remember(store, speaker, VX_UTTERANCE_OWN, taken_ms, bytes, sizeof bytes, NULL), VX_OK);
 }
 
 static void what_was_heard_is_told_in_order(void **state)
@@ -73,10 +73,10 @@ static void what_cannot_be_kept_is_refused(void **state)
     const store_fixture *f = *state;
     static const uint8_t bytes[VX_UTTERANCE_MAX + 1];
     const int64_t a = enrol(f->store, "Aino");
-    assert_int_equal(vx_store_remember(f->store, a, 1, bytes, 0, NULL), VX_ERR_RANGE);
-    assert_int_equal(vx_store_remember(f->store, a, 1, bytes, sizeof bytes, NULL), VX_ERR_RANGE);
-    assert_int_equal(vx_store_remember(f->store, a, 1, bytes, VX_UTTERANCE_MAX, NULL), VX_OK);
-    assert_int_equal(vx_store_remember(f->store, a + 77, 1, bytes, 5, NULL), VX_ERR_NOT_ENROLLED);
+    assert_int_equal(vx_store_remember(f->store, a, VX_UTTERANCE_OWN, 1, bytes, 0, NULL), VX_ERR_RANGE);
+    assert_int_equal(vx_store_remember(f->store, a, VX_UTTERANCE_OWN, 1, bytes, sizeof bytes, NULL), VX_ERR_RANGE);
+    assert_int_equal(vx_store_remember(f->store, a, VX_UTTERANCE_OWN, 1, bytes, VX_UTTERANCE_MAX, NULL), VX_OK);
+    assert_int_equal(vx_store_remember(f->store, a + 77, VX_UTTERANCE_OWN, 1, bytes, 5, NULL), VX_ERR_NOT_ENROLLED);
 }
 
 static void of_too_many_the_oldest_go(void **state)
@@ -85,11 +85,90 @@ static void of_too_many_the_oldest_go(void **state)
     const int64_t a = enrol(f->store, "Aino");
     seen s = {0};
     for (uint8_t i = 0; i < 6; i++)
-        assert_int_equal(vx_store_remember_most(f->store, a, i, &i, 1, 3, NULL), VX_OK);
+        assert_int_equal(vx_store_remember_most(f->store, a, VX_UTTERANCE_OWN, i, &i, 1, 3, NULL), VX_OK);
     assert_int_equal(vx_store_utterances(f->store, a, see, &s, NULL), VX_OK);
     assert_int_equal(s.n, 3);
     assert_int_equal(s.first[0], 3);
     assert_int_equal(s.first[2], 5);
+}
+
+static vx_err count_kind(void *arg, const vx_utterance *u)
+{
+    ((int *)arg)[u->kind]++;
+    return VX_OK;
+}
+
+static void expect_of_kinds(vx_store *store, int64_t speaker, int own, int other)
+{
+    int n[VX_N_UTTERANCE_KINDS] = {0};
+    assert_int_equal(vx_store_utterances(store, speaker, count_kind, n, NULL), VX_OK);
+    assert_int_equal(n[VX_UTTERANCE_OWN], own);
+    assert_int_equal(n[VX_UTTERANCE_OTHER], other);
+}
+
+/* However many attempts fail, what the owner said stays, and the other way round; each kind drops its own oldest. */
+static void no_kind_pushes_out_the_other(void **state)
+{
+    const store_fixture *f = *state;
+    const int64_t a = enrol(f->store, "Aino");
+    for (uint8_t i = 0; i < 3; i++)
+        assert_int_equal(vx_store_remember(f->store, a, VX_UTTERANCE_OWN, i, &i, 1, NULL), VX_OK);
+    assert_int_equal(vx_store_begin(f->store, NULL), VX_OK); /* one sync for all */
+    for (int i = 0; i < VX_STORE_UTTERANCES_OTHER + 20; i++) {
+        const uint8_t byte = (uint8_t)i;
+        assert_int_equal(vx_store_remember(f->store, a, VX_UTTERANCE_OTHER, 100 + i, &byte, 1, NULL), VX_OK);
+    }
+    assert_int_equal(vx_store_end(f->store, VX_OK, NULL), VX_OK);
+    expect_of_kinds(f->store, a, 3, VX_STORE_UTTERANCES_OTHER);
+    for (uint8_t i = 3; i < 8; i++)
+        assert_int_equal(vx_store_remember_most(f->store, a, VX_UTTERANCE_OWN, i, &i, 1, 4, NULL), VX_OK);
+    expect_of_kinds(f->store, a, 4, VX_STORE_UTTERANCES_OTHER);
+    store_assert_whole(f->store);
+}
+
+/* Who reads on from where he was sees what came since, and with what he saw before has all there is. */
+static void the_rest_is_read_from_a_mark(void **state)
+{
+    const store_fixture *f = *state;
+    static const struct {
+        int n_new, n_seen;
+        int64_t first;
+    } rounds[] = {{2, 2, 1}, {0, 0, 1}, {2, 2, 2}, {1, 1, 3}, {9, 3, 12}, {3, 3, 15}, {4, 3, 19}};
+    const int64_t a = enrol(f->store, "Aino");
+    vx_heard_mark mark = {0};
+    uint8_t next = 0;
+    for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
+        seen s = {0};
+        for (int k = 0; k < rounds[i].n_new; k++, next++)
+            assert_int_equal(vx_store_remember_most(f->store, a, VX_UTTERANCE_OTHER, next, &next, 1, 3, NULL), VX_OK);
+        assert_int_equal(vx_store_utterances_since(f->store, a, &mark, see, &s, NULL), VX_OK);
+        assert_int_equal(s.n, rounds[i].n_seen);
+        assert_true(s.n == 0 || s.first[s.n - 1] == next - 1);
+        assert_int_equal(mark.ends[VX_UTTERANCE_OTHER].first, rounds[i].first);
+        assert_int_equal(mark.ends[VX_UTTERANCE_OTHER].last, next);
+    }
+}
+
+/* A file in which something else came after the mark, or nothing of it is left, is not read on from there. */
+static void a_mark_of_another_past_is_refused(void **state)
+{
+    const store_fixture *f = *state;
+    const int64_t a = enrol(f->store, "Aino");
+    vx_heard_mark mark = {0}, same;
+    seen s = {0};
+    remember(f->store, a, 1, 1);
+    assert_int_equal(vx_store_begin(f->store, NULL), VX_OK);
+    remember(f->store, a, 2, 2);
+    assert_int_equal(vx_store_utterances_since(f->store, a, &mark, see, &s, NULL), VX_OK);
+    assert_int_equal(vx_store_end(f->store, VX_ERR_IO, NULL), VX_ERR_IO); /* as if it had not been */
+    same = mark;
+    for (uint8_t i = 2; i < 5; i++) {
+        assert_int_equal(vx_store_utterances_since(f->store, a, &mark, see, &s, NULL), VX_ERR_STORE_CORRUPT);
+        assert_memory_equal(&mark, &same, sizeof mark);
+        remember(f->store, a, 2, i);
+    }
+    mark = (vx_heard_mark){0};
+    assert_int_equal(vx_store_utterances_since(f->store, a, &mark, see, &s, NULL), VX_OK);
 }
 
 static void profile_and_utterances_go_together(void **state)
@@ -117,7 +196,7 @@ static void a_backup_has_them(void **state)
     seen s = {0};
     const int64_t a = enrol(f->store, "Aino");
     for (uint8_t i = 0; i < 4; i++)
-        assert_int_equal(vx_store_remember_most(f->store, a, 10 + i, &i, 1, 3, NULL), VX_OK);
+        assert_int_equal(vx_store_remember_most(f->store, a, VX_UTTERANCE_OWN, 10 + i, &i, 1, 3, NULL), VX_OK);
     const char *file = store_folder_path(f->folder, "backup");
     assert_int_equal(vx_store_backup(f->store, file, "a passphrase", NULL), VX_OK);
     store_folder_make(folder);
@@ -158,7 +237,7 @@ static store_fixture *make_heard(void)
     assert_int_equal(a, 1);
     assert_int_equal(b, 2);
     for (uint8_t i = 0; i < 4; i++)
-        assert_int_equal(vx_store_remember_most(f->store, a, i, &i, 1, 3, NULL), VX_OK);
+        assert_int_equal(vx_store_remember_most(f->store, a, VX_UTTERANCE_OWN, i, &i, 1, 3, NULL), VX_OK);
     remember(f->store, b, 0, 0);
     return f;
 }
@@ -189,7 +268,7 @@ static void expect_noticed(store_fixture *f, const char *how)
             fail_msg("%s: %s", how, vx_err_code(err));
         if (vx_store_check(f->store, NULL) != VX_ERR_STORE_CORRUPT)
             fail_msg("%s: the check finds nothing", how);
-        const vx_err more = vx_store_remember(f->store, 1, 9, &byte, 1, NULL);
+        const vx_err more = vx_store_remember(f->store, 1, VX_UTTERANCE_OWN, 9, &byte, 1, NULL);
         if (more != VX_OK && more != VX_ERR_STORE_CORRUPT && more != VX_ERR_EXISTS)
             fail_msg("%s: remembering: %s", how, vx_err_code(more));
     }
@@ -222,14 +301,22 @@ static void edits_without_the_key_are_noticed(void **state)
         " WHERE speaker = 1 AND n = 3",
         "UPDATE utterances SET fingerprint = (SELECT fingerprint FROM utterances WHERE speaker = 2)"
         " WHERE speaker = 1 AND n = 3",
-        "INSERT INTO utterances SELECT speaker, 5, taken_ms, fingerprint FROM utterances WHERE speaker = 1 AND n = 4",
-        "INSERT INTO utterances SELECT speaker, 1, taken_ms, fingerprint FROM utterances WHERE speaker = 1 AND n = 4",
+        "INSERT INTO utterances SELECT speaker, 0, 5, taken_ms, fingerprint FROM utterances WHERE speaker = 1 AND n = "
+        "4",
+        "INSERT INTO utterances SELECT speaker, 0, 1, taken_ms, fingerprint FROM utterances WHERE speaker = 1 AND n = "
+        "4",
         "UPDATE heard SET first = 1 WHERE speaker = 1",
         "UPDATE heard SET last = 5 WHERE speaker = 1",
         "UPDATE heard SET before = zeroblob(16) WHERE speaker = 1",
         "UPDATE heard SET tag = zeroblob(16) WHERE speaker = 1",
         "UPDATE heard SET tag = x'00' WHERE speaker = 1",
         "DELETE FROM heard WHERE speaker = 2; UPDATE heard SET speaker = 2",
+        "UPDATE utterances SET kind = 1",
+        "UPDATE utterances SET kind = 1; UPDATE heard SET kind = 1",
+        "UPDATE utterances SET kind = 1 WHERE speaker = 1 AND n = 4; UPDATE heard SET last = 3 WHERE speaker = 1;"
+        " INSERT INTO heard SELECT speaker, 1, 4, 4, before, tag FROM heard WHERE speaker = 1",
+        "INSERT INTO heard SELECT 1, 1, first, last, before, tag FROM heard WHERE speaker = 2",
+        "INSERT INTO utterances SELECT 1, 1, 1, taken_ms, fingerprint FROM utterances WHERE speaker = 1 AND n = 4",
     };
     (void)state;
     for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
@@ -256,7 +343,7 @@ static void older_rows_are_noticed(void **state)
         const uint8_t byte = 4;
         edit(f,
              "CREATE TABLE old_heard AS SELECT * FROM heard; CREATE TABLE old_utterances AS SELECT * FROM utterances");
-        assert_int_equal(vx_store_remember_most(f->store, 1, 4, &byte, 1, 3, NULL), VX_OK);
+        assert_int_equal(vx_store_remember_most(f->store, 1, VX_UTTERANCE_OWN, 4, &byte, 1, 3, NULL), VX_OK);
         edit(f, edits[i]);
         expect_noticed(f, edits[i]);
         drop_heard(f);
@@ -299,7 +386,7 @@ static void nothing_lies_there_in_plain(void **state)
     static const char words[] = "landmarks of what was said";
     const int64_t a = enrol(f->store, "Aino");
     vx_buf file = {0};
-    assert_int_equal(vx_store_remember(f->store, a, 1, words, sizeof words, NULL), VX_OK);
+    assert_int_equal(vx_store_remember(f->store, a, VX_UTTERANCE_OWN, 1, words, sizeof words, NULL), VX_OK);
     static const char *const names[] = {VX_STORE_FILE, VX_STORE_FILE "-wal"};
     for (int i = 0; i < 2; i++) {
         file.len = 0;
@@ -321,24 +408,24 @@ static void as_many_as_are_kept_are_remembered_and_read(void **state)
     seen s = {0};
     uint64_t last = 0;
     assert_int_equal(vx_store_begin(f->store, NULL), VX_OK); /* one sync for all */
-    for (int i = 0; i < VX_STORE_UTTERANCES + MORE; i++) {
+    for (int i = 0; i < VX_STORE_UTTERANCES_OWN + MORE; i++) {
         const uint64_t start = vx_cpu_ns();
-        assert_int_equal(vx_store_remember(f->store, a, i, bytes, sizeof bytes, NULL), VX_OK);
+        assert_int_equal(vx_store_remember(f->store, a, VX_UTTERANCE_OWN, i, bytes, sizeof bytes, NULL), VX_OK);
         last = vx_cpu_ns() - start;
     }
     assert_int_equal(vx_store_end(f->store, VX_OK, NULL), VX_OK);
     const uint64_t start = vx_cpu_ns();
     assert_int_equal(vx_store_utterances(f->store, a, see, &s, NULL), VX_OK);
-    print_message("# the last of %d remembered in %.2f ms, all read in %.1f ms\n", VX_STORE_UTTERANCES + MORE,
+    print_message("# the last of %d remembered in %.2f ms, all read in %.1f ms\n", VX_STORE_UTTERANCES_OWN + MORE,
                   (double)last / 1e6, (double)(vx_cpu_ns() - start) / 1e6);
-    assert_int_equal(s.n, VX_STORE_UTTERANCES);
-    assert_int_equal(s.taken_ms[(VX_STORE_UTTERANCES - 1) % 64], VX_STORE_UTTERANCES + MORE - 1);
+    assert_int_equal(s.n, VX_STORE_UTTERANCES_OWN);
+    assert_int_equal(s.taken_ms[(VX_STORE_UTTERANCES_OWN - 1) % 64], VX_STORE_UTTERANCES_OWN + MORE - 1);
 }
 
 static vx_err remember_and_read(void *ctx)
 {
     seen s = {0};
-    const vx_err err = vx_store_remember(ctx, 1, 1, "landmarks", 9, NULL);
+    const vx_err err = vx_store_remember(ctx, 1, VX_UTTERANCE_OWN, 1, "landmarks", 9, NULL);
     return err == VX_OK ? vx_store_utterances(ctx, 1, see, &s, NULL) : err;
 }
 
@@ -439,6 +526,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_heard_is_told_in_order, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_kept_is_refused, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(of_too_many_the_oldest_go, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(no_kind_pushes_out_the_other, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(the_rest_is_read_from_a_mark, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_mark_of_another_past_is_refused, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(profile_and_utterances_go_together, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_backup_has_them, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(enrolling_anew_forgets_no_utterance, fixture_set_up, fixture_tear_down),
