@@ -246,12 +246,16 @@ static vx_err check_enough(const enrolment *e, bool is_new, vx_errinfo *info)
 /* Throat, rooms, fingerprints; the profile is there already. */
 static vx_err learn(const enrolment *e, int64_t speaker, vx_errinfo *info)
 {
-    vx_err err = VX_OK;
     vx_errinfo cause = {0};
+    vx_store *store = e->runtime->store;
+    vx_err err = vx_store_begin(store, &cause);
+    const bool begun = err == VX_OK;
     for (size_t i = 0; i < e->n && err == VX_OK; i++)
         if (e->work[i].usable)
-            err =
-                vx_lessons_enrol(e->runtime->store, speaker, e->clips[i].samples, e->clips[i].n, vx_wall_ms(), &cause);
+            err = vx_lessons_enrol(store, speaker, e->clips[i].samples, e->clips[i].n, vx_wall_ms(), &cause);
+    /* All or none: migrate, which the sentence below sends to, learns only where nothing is known. */
+    if (begun)
+        err = vx_store_end(store, err, &cause);
     if (err == VX_OK)
         return VX_OK;
     return vx_errinfo_set(info, err,

@@ -113,7 +113,8 @@ static vx_err try_out(vx_engine *engine, const vx_engine_options *options, vx_er
     vx_errinfo cause = {0};
     vx_err err = VX_OK;
     /* What was written down once about a library's network says little of this library, device and machine. */
-    if (options->self_test || strategy != &vx_strategy_native)
+    /* Nor did the tiles of AMX ever run outside an emulation before the first machine that has them. */
+    if (options->self_test || strategy != &vx_strategy_native || options->isa == VX_ISA_AMX)
         err = vx_engine_self_test(engine, &engine->self_test, &cause);
     const bool short_first = options->first && (double)options->first->clip.n <= FIRST_SECONDS * VX_AUDIO_RATE;
     if (options->first)
