@@ -495,12 +495,16 @@ static void note_physics(gathering *g, vx_attempt_outcome *out)
 }
 
 /* Digits prove that it is no recording. A machine that speaks on demand can say them as well: where physics speaks against
- * a living voice so clearly that no verdict would open by itself (decide.c), they prove nothing. */
+ * a living voice so clearly that no verdict would open by itself (decide.c), they prove nothing. Nor where physics is
+ * inconclusive and what it did measure is likelier a machine's: else a machine would get by digits what it loses by one
+ * measure, if it kept that measure from being taken. */
 static bool is_accused(const vx_attempt_outcome *out)
 {
-    static const double LEAST = 0.35;
+    static const double LEAST = 0.35, EVEN = 0.5;
     const vx_evidence *physics = &out->evidence[VX_SOURCE_PHYSICS];
-    return physics->status == VX_EVIDENCE_VALID && !(physics->confidence >= LEAST);
+    if (physics->status == VX_EVIDENCE_VALID)
+        return !(physics->confidence >= LEAST);
+    return out->examined && out->pava.analysed && !(out->pava.measured <= EVEN);
 }
 
 /* Everything between the two records. VX_OK: decided; VX_ERR_CLOSED: `out` is a state of its own. */

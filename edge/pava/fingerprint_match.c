@@ -41,7 +41,7 @@ static const double SAME_DEVIATIONS = 5.0;
  * a voice begins to sound like another's. Nine tries find more by chance than one: evidence at another speed counts less,
  * and below a bound is not looked at. */
 enum { SPEEDS = 4 }; /* on either side */
-static const double SPEED_STEP = 0.015, OTHER_SPEED = 0.85, WORTH_A_LOOK = 0.75;
+static const double SPEED_STEP = 0.015, OTHER_SPEED = 0.85, WORTH_A_LOOK = 0.75, BEYOND_DOUBT = 1.5;
 
 /* The landmarks of one recording, to be found by frequency: those near frequency f have the times times[first[f]] up to
  * times[first[f + 2 * NEAR + 1]]. How many those are changes from frequency to frequency, and no processor guesses it: half
@@ -233,7 +233,8 @@ void vx_fingerprint_find(const vx_fingerprint *asked, const vx_fingerprint *hear
     vx_fingerprint_match best = {0};
     size_t which = 0;
     (void)improve_any(asked, heard, n, &best, &which);
-    for (int i = -SPEEDS; i <= SPEEDS && best.evidence < VX_FINGERPRINT_SAME; i++) {
+    /* At a neighbour of its own speed a recording may just be known, and known better at its own. */
+    for (int i = -SPEEDS; i <= SPEEDS && best.evidence < BEYOND_DOUBT; i++) {
         vx_fingerprint other;
         vx_fingerprint_match found = {.evidence = fmax(best.evidence / OTHER_SPEED, WORTH_A_LOOK)};
         if (i == 0)

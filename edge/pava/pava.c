@@ -89,6 +89,7 @@ void vx_pava_judge(const float *samples, size_t n, const vx_pava_known *known, u
     vx_scene_done(&scene);
     ret_report->elapsed_ms = vx_ms_since(start_ns);
     if (err == VX_OK) {
+        ret_report->measured = vx_pava_risk(&vx_pava_fitted, ret_report->layers);
         ret_report->risk = vx_pava_conclude(&vx_pava_fitted, ret_report->layers, known->own_speaker, ret_evidence);
         ret_evidence->elapsed_ms = ret_report->elapsed_ms;
         return;

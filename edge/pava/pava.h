@@ -55,8 +55,9 @@ typedef struct {
 
 typedef struct {
     vx_layer_finding layers[VX_N_LAYERS];
-    bool analysed; /* the layers were asked */
-    double risk;   /* 0 to 1; the physics confidence is 1 - risk */
+    bool analysed;   /* the layers were asked */
+    double risk;     /* 0 to 1; the physics confidence is 1 - risk */
+    double measured; /* 0 to 1: the risk by what could be measured alone, with analysed; also of what is INCONCLUSIVE */
     double elapsed_ms;
     bool has_fingerprint;
     vx_fingerprint fingerprint; /* of this recording, for the next time; owned */

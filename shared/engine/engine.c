@@ -113,7 +113,6 @@ static vx_err try_out(vx_engine *engine, const vx_engine_options *options, vx_er
     vx_errinfo cause = {0};
     vx_err err = VX_OK;
     /* What was written down once about a library's network says little of this library, device and machine. */
-    /* Nor did the tiles of AMX ever run outside an emulation before the first machine that has them. */
     if (options->self_test || strategy != &vx_strategy_native || options->isa == VX_ISA_AMX)
         err = vx_engine_self_test(engine, &engine->self_test, &cause);
     const bool short_first = options->first && (double)options->first->clip.n <= FIRST_SECONDS * VX_AUDIO_RATE;
@@ -133,6 +132,46 @@ static vx_err try_out(vx_engine *engine, const vx_engine_options *options, vx_er
         *options->first = first;
     }
     vx_embedding_wipe(&first.embedding);
+    return err;
+}
+
+static vx_err open_level(vx_engine *engine, const char *folder, const vx_strategy *strategy,
+                         const vx_engine_options *options, vx_errinfo *info)
+{
+    vx_err err = strategy->open(folder, &engine->manifest, options, &engine->state, info);
+    if (err != VX_OK)
+        return err;
+    engine->strategy = strategy;
+    err = try_out(engine, options, info);
+    if (err != VX_OK) {
+        strategy->close(engine->state);
+        engine->strategy = NULL;
+        engine->state = NULL;
+    }
+    return err;
+}
+
+/* The tiles of AMX ran in emulation only before the first machine that has them, so that each machine proves them for
+ * itself; where they are wrong, or nothing is there to prove them by, the level below does the work. */
+static vx_err open_best_level(vx_engine *engine, const char *folder, const vx_strategy *strategy,
+                              const vx_engine_options *options, vx_errinfo *info)
+{
+    vx_engine_options below = *options;
+    vx_errinfo why = {0};
+    below.isa = VX_ISA_AVX512_BF16;
+    if (options->isa != VX_ISA_AMX)
+        return open_level(engine, folder, strategy, options, info);
+    if (engine->manifest.self_test_dim == 0)
+        return open_level(engine, folder, strategy, &below, info);
+    vx_err err = open_level(engine, folder, strategy, options, &why);
+    if (err == VX_ERR_ENGINE && open_level(engine, folder, strategy, &below, NULL) == VX_OK) {
+        engine->degraded = true;
+        (void)snprintf(engine->reason, sizeof engine->reason, "fell back to %s: %s", vx_isa_name(below.isa),
+                       vx_errinfo_text(&why, err));
+        return VX_OK;
+    }
+    if (err != VX_OK && info)
+        *info = why;
     return err;
 }
 
@@ -157,17 +196,7 @@ static vx_err open_strategy(vx_engine *engine, const char *folder, const char *n
     err = check_memory(strategy, artefact, options, info);
     if (err != VX_OK)
         return err;
-    err = strategy->open(folder, &engine->manifest, options, &engine->state, info);
-    if (err != VX_OK)
-        return err;
-    engine->strategy = strategy;
-    err = try_out(engine, options, info);
-    if (err != VX_OK) {
-        strategy->close(engine->state);
-        engine->strategy = NULL;
-        engine->state = NULL;
-    }
-    return err;
+    return open_best_level(engine, folder, strategy, options, info);
 }
 
 /* Names in the order in which they are tried. */
@@ -223,10 +252,11 @@ static bool open_one_of(struct search *s, const struct names *names, const vx_en
             refuse(s, err);
             continue;
         }
-        engine->degraded = s->first_why[0] != '\0';
-        if (engine->degraded)
+        if (s->first_why[0]) {
+            engine->degraded = true;
             snprintf(engine->reason, sizeof engine->reason, "fell back to %s: %s", engine->strategy->name,
                      s->first_why);
+        }
         return true;
     }
     return false;

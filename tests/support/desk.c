@@ -20,7 +20,7 @@ static void set_physics(void *arg, const float *samples, size_t n, const vx_pava
 {
     const desk *d = arg;
     (void)known, (void)deadline_ns;
-    memset(ret_report, 0, sizeof *ret_report);
+    *ret_report = (vx_pava_report){.analysed = d->measured != 0, .measured = d->measured};
     if (d->delay_ms > 0)
         nanosleep(&(struct timespec){d->delay_ms / 1000, d->delay_ms % 1000 * 1000000L}, NULL);
     *ret_evidence = samples && n > 0 ? d->physics : (vx_evidence){0};

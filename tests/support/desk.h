@@ -17,6 +17,7 @@ typedef struct {
     vx_runtime runtime;
     /* What the physics say, and after how long; set before an attempt. */
     vx_evidence physics;
+    double measured; /* the risk by what could be measured; not 0: the layers were asked */
     int delay_ms;
 } desk;
 

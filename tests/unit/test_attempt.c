@@ -437,13 +437,17 @@ static void digits_answer_a_challenge_and_nothing_else(void **state)
     static const struct {
         const char *file;
         vx_evidence physics;
+        double measured;
         bool passes;
     } cases[] = {
-        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, true},
-        {"reader1_d.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.5}, true},
-        {"reader1_d.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.1}, false},
-        {"reader2_a.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, false},
-        {"reader2_a.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.84}, false},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0, true},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0.45, true},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0.55, false},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, NAN, false},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.5}, 0.5, true},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.1}, 0.9, false},
+        {"reader2_a.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0, false},
+        {"reader2_a.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.84}, 0.16, false},
     };
     desk d;
     vx_habits habits;
@@ -463,6 +467,7 @@ static void digits_answer_a_challenge_and_nothing_else(void **state)
                                             .live = true,
                                             .answered = true};
         d.physics = cases[i].physics;
+        d.measured = cases[i].measured;
         assert_int_equal(vx_attempt_run(&d.runtime, &request, &out, NULL), VX_OK);
         if (out.challenge_passed != cases[i].passes || (out.verdict == VX_AUTHENTICATE) != cases[i].passes)
             fail_msg("case %zu: %s, %s", i, vx_verdict_name(out.verdict), out.sentence);
@@ -470,7 +475,7 @@ static void digits_answer_a_challenge_and_nothing_else(void **state)
     }
     /* What was proved teaches. */
     assert_int_equal(vx_learned_habits(d.runtime.store, anna.id, &habits, NULL), VX_OK);
-    assert_int_equal(habits.n, 2);
+    assert_int_equal(habits.n, 3);
     assert_int_equal(vx_learned_prior(d.runtime.store, anna.id, 0.85, &prior, NULL), VX_OK);
     assert_true(prior > 0.85);
     desk_close(&d);

@@ -248,7 +248,7 @@ static void other_speeds_are_the_same_recording(void **state)
         for (size_t i = 0; i < COUNT(speeds); i++) {
             vx_fingerprint faster = take_faster(&audio, speeds[i]);
             const double e = fmin(evidence(&as_recorded, &faster), evidence(&faster, &as_recorded));
-            if (e < VX_FINGERPRINT_SAME)
+            if (e < VX_FINGERPRINT_SAME + 0.01) /* what only just agrees is no full accusation (pava_weights.inc) */
                 fail_msg("%s at %g: evidence %.2f", READINGS[r], speeds[i], e);
             least = fmin(least, e);
             vx_fingerprint_done(&faster);
