@@ -528,7 +528,8 @@ static void report_cost(const material *data, FILE *json)
     const spread taking = stats_spread(take, RUNS), finding = stats_spread(find, RUNS);
     printf("\ntaken of 3 s: %.0f landmarks (%.0f bytes), %.3f ms (%.3f to %.3f)\n", (double)n_landmarks / HEARD,
            4 + 4.0 * (double)n_landmarks / HEARD, taking.median, taking.p10, taking.p90);
-    printf("compared with %d that are others: %.2f ms (%.2f to %.2f)\n", HEARD, finding.median, finding.p10, finding.p90);
+    printf("compared with %d that are others: %.2f ms (%.2f to %.2f)\n", HEARD, finding.median, finding.p10,
+           finding.p90);
     fprintf(json, ",\n\"take_ms\": %.4f, \"find_%d_ms\": %.3f}\n", taking.median, HEARD, finding.median);
     vx_spectrogram_done(&s);
     for (size_t i = 0; i < HEARD; i++)

@@ -20,15 +20,18 @@ mkdir -p "$folder"
 machine=$(jq -r '"\(.cpu), \(.cores) cores"' "$bench/machine.json")
 
 # ---- tables: one column an engine ----------------------------------------------------------------------------------------
-engines=$(jq -r --arg size "$size" '[.[][] | select(.model == $size and .threads == 1) | .contender] | unique[]' "$bench/engine.json")
+# In the order in which they ran, ours first.
+engines=$(jq -r --arg size "$size" '.[][] | select(.model == $size and .threads == 1) | .contender' "$bench/engine.json" |
+    awk '!seen[$0]++')
 jq -r --arg size "$size" '.[][] | select(.model == $size and .threads == 1)
     | [.contender, .seconds, (.network_ms.median + (.features_ms.median // 0))] | @tsv' "$bench/engine.json" >"$work/engine.tsv"
 # The service by what it was given (weights alone, or a baked folder), and by body.
-jq -r '.[] | select(.repeated_percent == 0 and .terminate == null)
-    | [(.model | sub(".*/"; "") | sub("^model-"; "") | sub("^peers-(?<m>.*)"; "\(.m), baked")) + ", " + .body,
+jq -r --arg size "$size" '.[] | select(.repeated_percent == 0 and .terminate == null and (.model | endswith($size)))
+    | [if .model | test("peers-") then "baked folder" else "weights alone" end + ", " + .body,
        .clients, .per_second, .p99_ms] | @tsv' "$bench/http.json" >"$work/http.tsv"
-services=$(cut -f1 "$work/http.tsv" | sort -u)
+services=$(cut -f1 "$work/http.tsv" | awk '!seen[$0]++')
 jq -r --arg size "$size" '.[] | arrays | .[] | select(.program and (.model | startswith($size)))
+    | select((.program | startswith("voxlock")) or (.model | endswith("baked") | not))
     | [(.program + if .model | endswith("baked") then ", baked" else "" end), .median_ms, .p10_ms, .p90_ms] | @tsv' \
     "$bench/start.json" | sort -t$'\t' -k2,2gr | awk -F'\t' '!seen[$1]++' >"$work/start.tsv"
 jq -r --arg size "$size" 'def median: sort | .[length / 2 | floor];
@@ -45,12 +48,13 @@ set linetype 4 lc rgb "#1f5fa8" lw 2 pt 7; set linetype 5 lc rgb "#4f9bd9" lw 2 
 set linetype 7 lc rgb "#b5541c" lw 2 pt 7; set linetype 8 lc rgb "#e08e45" lw 2 pt 5; set linetype 9 lc rgb "#8a4f9e" lw 2 pt 9
 set linetype 10 lc rgb "#c08bd0" lw 2 pt 7; set linetype 11 lc rgb "#777777" lw 2 pt 5; set linetype 12 lc rgb "#222222" lw 2 pt 9
 set linetype 13 lc rgb "#c2185b" lw 2 pt 7; set linetype cycle 13'
-# "name" using a filter on the first column, for each name of a list.
+# A curve for each name of a list, of the rows that begin with it.
 curves() { # file, names, columns x and y
-    local name separator=
+    local name separator='' n=0
     while IFS= read -r name; do
-        printf '%s"%s" using (strcol(1) eq "%s" ? column(%d) : NaN):%d with linespoints title "%s"' \
-            "$separator" "$1" "$name" "$3" "$4" "$name"
+        n=$((n + 1))
+        awk -F'\t' -v name="$name" '$1 == name' "$1" >"$1.$n"
+        printf '%s"%s" using %d:%d with linespoints title "%s"' "$separator" "$1.$n" "$3" "$4" "$name"
         separator=', '
     done <<<"$2"
 }
@@ -58,15 +62,15 @@ gnuplot <<END
 $style
 set output "$folder/latency.png"
 set title "Samples to embedding, ECAPA-TDNN $size, one thread\n{/*0.8 $machine}"
-set logscale xy; set xtics (1, 3, 10, 30); set xrange [0.9:33]
+set logscale xy; set xtics (1, 3, 10, 30); set xrange [0.9:33]; set autoscale y
 set xlabel "speech, s"; set ylabel "median, ms"
 plot $(curves "$work/engine.tsv" "$engines" 2 3)
 END
 gnuplot <<END
 $style
 set output "$folder/throughput.png"
-set multiplot layout 2,1 title "voxlock-cloud, 3 s clips, none from the cache\n{/*0.8 $machine}"
-set logscale x; set xtics (1, 2, 10, 100); set xrange [0.9:120]
+set multiplot layout 2,1 title "voxlock-cloud, ECAPA-TDNN $size, 3 s clips, none from the cache\n{/*0.8 $machine}"
+set logscale x; set xtics (1, 2, 10, 100); set xrange [0.9:120]; set lmargin 10
 set ylabel "answers a second"; set yrange [0:*]
 plot $(curves "$work/http.tsv" "$services" 2 3)
 set xlabel "clients at once"; set ylabel "99 % within, ms"; set logscale y; set yrange [*:*]
@@ -80,7 +84,7 @@ set output "$folder/start.png"
 set title "From the start of a program to its first embedding of 3 s, ECAPA-TDNN $size\n{/*0.8 $machine}"
 set logscale x; set xlabel "ms"; set xrange [3:*]; set yrange [-0.6:$rows]; set key inside right top
 set style fill solid; set boxwidth 0.5; set grid noytics
-set ytics ($(awk -F'\t' '{ printf "%s\"%s\" %d", NR > 1 ? ", " : "", $1, NR - 1 }' "$work/start.tsv" "$work/service.tsv"))
+set ytics ($(awk -F'\t' '{ printf "%s\"%s\" %d", (NR > 1 ? ", " : ""), $1, NR - 1 }' "$work/start.tsv" "$work/service.tsv"))
 n = $(wc -l <"$work/start.tsv")
 plot "$work/start.tsv" using 2:0:(3):2:(\$0 - 0.25):(\$0 + 0.25) with boxxyerror lc rgb "#1f5fa8" title "median", \
      "$work/start.tsv" using 2:0:3:4 with xerrorbars lc rgb "#222222" pt 0 title "10 to 90 %", \
