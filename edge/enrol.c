@@ -1,6 +1,6 @@
 /* enrol.c - recordings of one person become a profile.
  * Every recording is measured and embedded first; then those that are good enough are compared with each other and with
- * every profile there is; then all of them are stored, or none.
+ * every profile there is; then all of them are stored with what they teach, or none.
  */
 #include "edge/enrol.h"
 
@@ -34,6 +34,7 @@ typedef struct {
     vx_span voice;
     vx_embedding embedding; /* set when results[i].err is VX_OK, or the bound was waived */
     bool usable;
+    vx_taught taught; /* owned; of what is stored */
 } enrol_clip;
 
 typedef struct {
@@ -243,25 +244,32 @@ static vx_err check_enough(const enrolment *e, bool is_new, vx_errinfo *info)
                           e->n);
 }
 
-/* Throat, rooms, fingerprints; the profile is there already. */
-static vx_err learn(const enrolment *e, int64_t speaker, vx_errinfo *info)
+/* Throat, rooms, fingerprints: of fifty long recordings many seconds, in which nobody else may be kept from the store. */
+static vx_err judge(enrolment *e)
 {
-    vx_errinfo cause = {0};
-    vx_store *store = e->runtime->store;
-    vx_err err = vx_store_begin(store, &cause);
-    const bool begun = err == VX_OK;
+    vx_err err = VX_OK;
     for (size_t i = 0; i < e->n && err == VX_OK; i++)
         if (e->work[i].usable)
-            err = vx_lessons_enrol(store, speaker, e->clips[i].samples, e->clips[i].n, vx_wall_ms(), &cause);
-    /* All or none: migrate, which the sentence below sends to, learns only where nothing is known. */
-    if (begun)
-        err = vx_store_end(store, err, &cause);
+            err = vx_lessons_judge(e->clips[i].samples, e->clips[i].n, vx_wall_ms(), &e->work[i].taught);
+    return err;
+}
+
+/* A profile and what it teaches are one change: of one without the other nobody could tell later what is missing. */
+static vx_err write_all(const enrolment *e, const vx_new_sample *samples, size_t n, vx_enrolled *ret, vx_errinfo *info)
+{
+    vx_enrolled enrolled;
+    vx_store *store = e->runtime->store;
+    vx_err err = vx_store_begin(store, info);
+    if (err != VX_OK)
+        return err;
+    err = vx_store_enrol(store, e->name, samples, n, e->options->replace, &enrolled, info);
+    for (size_t i = 0; i < e->n && err == VX_OK; i++)
+        if (e->work[i].usable)
+            err = vx_lessons_write(store, enrolled.speaker, &e->work[i].taught, info);
+    err = vx_store_end(store, err, info);
     if (err == VX_OK)
-        return VX_OK;
-    return vx_errinfo_set(info, err,
-                          "the profile is enrolled, but what PAVA learns of it could not be written; run voxlock "
-                          "migrate: %.120s",
-                          vx_errinfo_text(&cause, err));
+        *ret = enrolled;
+    return err;
 }
 
 static vx_err store_clips(enrolment *e, int *ret_kept, vx_errinfo *info)
@@ -282,14 +290,16 @@ static vx_err store_clips(enrolment *e, int *ret_kept, vx_errinfo *info)
                                      .embedding = &e->work[i].embedding};
         n++;
     }
-    vx_err err = vx_store_enrol(e->runtime->store, e->name, samples, n, e->options->replace, &enrolled, info);
+    vx_err err = judge(e);
+    if (err == VX_OK)
+        err = write_all(e, samples, n, &enrolled, info);
     free(samples);
-    for (size_t i = 0; i < e->n && err == VX_OK; i++)
-        e->results[i].taken = e->work[i].usable;
     if (err != VX_OK)
         return err;
+    for (size_t i = 0; i < e->n; i++)
+        e->results[i].taken = e->work[i].usable;
     *ret_kept = enrolled.n_kept;
-    return learn(e, enrolled.speaker, info);
+    return VX_OK;
 }
 
 static vx_err enrol(enrolment *e, int *ret_kept, vx_errinfo *info)
@@ -363,6 +373,8 @@ vx_err vx_enrol(vx_runtime *runtime, const char *name, const vx_enrol_clip *clip
         err = enrol(&e, ret_kept, info);
     if (turn >= 0)
         (void)close(turn);
+    for (size_t i = 0; e.work && i < n; i++)
+        vx_taught_done(&e.work[i].taught);
     if (e.work)
         vx_wipe(e.work, n * sizeof *e.work);
     free(e.work);

@@ -121,7 +121,11 @@ void vx_lessons_done(vx_lessons *lessons)
 
 vx_pava_known vx_lessons_known(const vx_lessons *lessons)
 {
-    return (vx_pava_known){.baseline = lessons->baseline, .heard = heard_of(lessons), .n_heard = count_heard(lessons)};
+    const place *at = (const void *)lessons->heard_at.data;
+    vx_pava_known known = {.baseline = lessons->baseline, .heard = heard_of(lessons), .n_heard = count_heard(lessons)};
+    for (size_t i = 0; i < known.n_heard; i++)
+        known.n_other += at[i].kind != VX_UTTERANCE_OWN;
+    return known;
 }
 
 size_t vx_lessons_unread(const vx_lessons *lessons)
@@ -161,90 +165,134 @@ static vx_err learn_throat(vx_store *store, int64_t speaker, const vx_pava_repor
     return vx_learned_save_baseline(store, speaker, &baseline, info);
 }
 
+/* report [in] what is surely the owner's; NULL: nothing */
+static vx_err write_lesson(vx_store *store, int64_t speaker, vx_utterance_kind kind, const vx_buf *print,
+                           int64_t when_ms, const vx_pava_report *report, vx_errinfo *info)
+{
+    vx_err err = vx_store_begin(store, info);
+    if (err != VX_OK)
+        return err;
+    if (print->len > 0)
+        err = vx_store_remember(store, speaker, kind, when_ms, print->data, print->len, info);
+    if (err == VX_OK && report)
+        err = learn_throat(store, speaker, report, info);
+    return vx_store_end(store, err, info);
+}
+
 vx_err vx_lessons_take(vx_store *store, int64_t speaker, const vx_lesson *lesson, vx_errinfo *info)
 {
     vx_buf print = {0};
     const vx_utterance_kind kind = lesson->accepted ? VX_UTTERANCE_OWN : VX_UTTERANCE_OTHER;
     vx_err err = pack_fingerprint(lesson, &print);
     if (err == VX_OK)
-        err = vx_store_begin(store, info);
-    if (err == VX_OK) {
-        if (print.len > 0)
-            err = vx_store_remember(store, speaker, kind, lesson->when_ms, print.data, print.len, info);
-        if (err == VX_OK && lesson->strong && lesson->report)
-            err = learn_throat(store, speaker, lesson->report, info);
-        err = vx_store_end(store, err, info);
-    }
+        err = write_lesson(store, speaker, kind, &print, lesson->when_ms, lesson->strong ? lesson->report : NULL, info);
     vx_buf_wipe_done(&print);
     return err;
 }
 
-/* Judged against nothing, and surely the owner's.
- * with_room [in] the recording holds its room */
-static vx_err learn_recording(vx_store *store, int64_t speaker, const float *samples, size_t n, int64_t when_ms,
-                              bool with_room, vx_errinfo *info)
+/* ---- enrolments --------------------------------------------------------------------------------------------------- */
+
+vx_err vx_lessons_judge(const float *samples, size_t n, int64_t when_ms, vx_taught *ret_taught)
 {
     static const vx_pava_known nothing;
-    vx_pava_report report;
     vx_evidence evidence;
-    vx_pava_judge(samples, n, &nothing, 0, &report, &evidence);
-    report.has_room = report.has_room && with_room;
-    const vx_lesson lesson = {samples, n, &report, when_ms, .accepted = true, .strong = true};
+    vx_taught taught = {.when_ms = when_ms};
+    vx_pava_judge(samples, n, &nothing, 0, &taught.report, &evidence);
+    const vx_lesson lesson = {.samples = samples, .n = n, .report = &taught.report};
     const vx_err err =
-        evidence.status == VX_EVIDENCE_UNAVAILABLE ? VX_ERR_NOMEM : vx_lessons_take(store, speaker, &lesson, info);
-    vx_pava_report_done(&report);
+        evidence.status == VX_EVIDENCE_UNAVAILABLE ? VX_ERR_NOMEM : pack_fingerprint(&lesson, &taught.print);
+    if (err == VX_OK)
+        *ret_taught = taught;
+    else
+        vx_taught_done(&taught);
     return err;
 }
 
-vx_err vx_lessons_enrol(vx_store *store, int64_t speaker, const float *samples, size_t n, int64_t when_ms,
-                        vx_errinfo *info)
+vx_err vx_lessons_write(vx_store *store, int64_t speaker, const vx_taught *taught, vx_errinfo *info)
 {
-    return learn_recording(store, speaker, samples, n, when_ms, true, info);
+    return write_lesson(store, speaker, VX_UTTERANCE_OWN, &taught->print, taught->when_ms, &taught->report, info);
 }
 
-static bool is_empty(const vx_lessons *lessons)
+void vx_taught_done(vx_taught *taught)
 {
-    const vx_pava_baseline *b = &lessons->baseline;
-    return lessons->heard.len == 0 && lessons->unread_at.len == 0 && b->n_tract == 0 && b->n_pitch == 0 &&
-           b->n_rooms == 0;
+    vx_pava_report_done(&taught->report);
+    vx_buf_wipe_done(&taught->print);
+    vx_wipe(taught, sizeof *taught);
 }
 
-static vx_err learn_sample(vx_store *store, int64_t speaker, const vx_sample *sample, vx_errinfo *info)
+/* ---- older profiles ----------------------------------------------------------------------------------------------- */
+
+/* Is anything of the speaker's own known? What others said to the lock is nothing that the profile has learned. */
+static vx_err find_own(vx_store *store, int64_t speaker, bool *ret_known, vx_errinfo *info)
+{
+    vx_lessons lessons = {0};
+    vx_err err = vx_lessons_load(store, speaker, &lessons, info);
+    const vx_pava_baseline *b = &lessons.baseline;
+    if (err == VX_OK)
+        *ret_known = lessons.mark.ends[VX_UTTERANCE_OWN].last > 0 || b->n_tract > 0 || b->n_pitch > 0 || b->n_rooms > 0;
+    vx_lessons_done(&lessons);
+    return err;
+}
+
+/* One of the recordings kept, whose room was cut away. */
+static vx_err judge_sample(vx_store *store, const vx_sample *sample, vx_taught *ret_taught, vx_errinfo *info)
 {
     float *pcm = NULL;
     size_t n = 0;
     vx_err err = vx_store_sample_audio(store, sample->id, &pcm, &n, info);
     if (err != VX_OK)
         return err;
-    err = learn_recording(store, speaker, pcm, n, sample->taken_ms, false, info);
+    err = vx_lessons_judge(pcm, n, sample->taken_ms, ret_taught);
+    if (err == VX_OK)
+        ret_taught->report.has_room = false;
     vx_wipe(pcm, n * sizeof *pcm);
     free(pcm);
     return err;
 }
 
-static vx_err learn_samples(vx_store *store, int64_t speaker, vx_errinfo *info)
+/* ret_taught [out] [n], also on failure: all-zero where there is nothing */
+static vx_err judge_samples(vx_store *store, const vx_sample *samples, size_t n, vx_taught *ret_taught,
+                            vx_errinfo *info)
 {
-    vx_lessons before = {0};
-    vx_sample *samples = NULL;
-    size_t n = 0;
-    vx_err err = vx_lessons_load(store, speaker, &before, info);
-    if (err != VX_OK)
-        return err;
-    const bool known = !is_empty(&before);
-    vx_lessons_done(&before);
-    if (known)
-        return VX_OK;
-    err = vx_store_samples(store, speaker, NULL, &samples, &n, info);
+    vx_err err = VX_OK;
     for (size_t i = 0; i < n && err == VX_OK; i++)
         if (samples[i].has_audio)
-            err = learn_sample(store, speaker, &samples[i], info);
-    free(samples);
+            err = judge_sample(store, &samples[i], &ret_taught[i], info);
     return err;
 }
 
-/* One transaction for all, though others wait for a tenth of a second: half of it would count as known. */
+/* All or none: half of it would count as known. Somebody may have learned while it was judged. */
+static vx_err write_all(vx_store *store, int64_t speaker, const vx_sample *samples, const vx_taught *taught, size_t n,
+                        vx_errinfo *info)
+{
+    bool known = false;
+    vx_err err = vx_store_begin(store, info);
+    if (err != VX_OK)
+        return err;
+    err = find_own(store, speaker, &known, info);
+    for (size_t i = 0; i < n && err == VX_OK && !known; i++)
+        if (samples[i].has_audio)
+            err = vx_lessons_write(store, speaker, &taught[i], info);
+    return vx_store_end(store, err, info);
+}
+
 vx_err vx_lessons_from_profile(vx_store *store, int64_t speaker, vx_errinfo *info)
 {
-    vx_err err = vx_store_begin(store, info);
-    return err == VX_OK ? vx_store_end(store, learn_samples(store, speaker, info), info) : err;
+    vx_sample *samples = NULL;
+    size_t n = 0;
+    bool known = false;
+    vx_err err = find_own(store, speaker, &known, info);
+    if (err == VX_OK && !known)
+        err = vx_store_samples(store, speaker, NULL, &samples, &n, info);
+    if (err != VX_OK || n == 0)
+        return err;
+    vx_taught *taught = calloc(n, sizeof *taught);
+    err = taught ? judge_samples(store, samples, n, taught, info) : VX_ERR_NOMEM;
+    if (err == VX_OK)
+        err = write_all(store, speaker, samples, taught, n, info);
+    for (size_t i = 0; taught && i < n; i++)
+        vx_taught_done(&taught[i]);
+    free(taught);
+    free(samples);
+    return err;
 }

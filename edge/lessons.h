@@ -47,13 +47,25 @@ typedef struct {
  * Errors STORE_*, AUDIT_BROKEN, NOT_ENROLLED, IO, NOMEM */
 VX_MUST_CHECK vx_err vx_lessons_take(vx_store *store, int64_t speaker, const vx_lesson *lesson, vx_errinfo *info);
 
-/* The same of a recording to be enrolled: judged, remembered, learned from.
- * samples [in] n, the whole recording with its room before and after the words */
-VX_MUST_CHECK vx_err vx_lessons_enrol(vx_store *store, int64_t speaker, const float *samples, size_t n, int64_t when_ms,
-                                      vx_errinfo *info);
+/* What a recording to be enrolled teaches. Worked out first, written then: to judge fifty long ones takes seconds, for which
+ * an attempt that begins meanwhile would not find the store free. All-zero: nothing. */
+typedef struct {
+    vx_pava_report report; /* owned */
+    vx_buf print;          /* its fingerprint as the store has it; empty: it has none */
+    int64_t when_ms;
+} vx_taught;
+/* samples    [in]  n, the whole recording with its room before and after the words
+ * ret_taught [out] vx_taught_done
+ * Errors     NOMEM */
+VX_MUST_CHECK vx_err vx_lessons_judge(const float *samples, size_t n, int64_t when_ms, vx_taught *ret_taught);
+/* Remembered and learned from, whole or not at all. Errors: STORE_*, AUDIT_BROKEN, NOT_ENROLLED, IO, NOMEM. */
+VX_MUST_CHECK vx_err vx_lessons_write(vx_store *store, int64_t speaker, const vx_taught *taught, vx_errinfo *info);
+/* Wipes and frees; all-zero is fine. */
+void vx_taught_done(vx_taught *taught);
 
 /* Learns from the recordings that are kept of a speaker, for profiles that were made before there was anything to learn;
- * where something is known nothing is done. What is kept is the voice without its room, so no room is learned. */
+ * where something of the speaker's own is known nothing is done. What is kept is the voice without its room, so no room is
+ * learned. */
 VX_MUST_CHECK vx_err vx_lessons_from_profile(vx_store *store, int64_t speaker, vx_errinfo *info);
 
 #endif

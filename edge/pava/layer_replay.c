@@ -8,6 +8,7 @@
 
 static bool measure(const vx_scene *scene, double *ret_measures, char ret_reason[VX_REASON_CAP])
 {
+    const vx_pava_known *known = scene->known;
     vx_fingerprint_match best = {0};
     size_t which = 0;
     if (scene->has_fingerprint.err != VX_OK) {
@@ -15,13 +16,16 @@ static bool measure(const vx_scene *scene, double *ret_measures, char ret_reason
                        vx_errinfo_text(&scene->has_fingerprint.info, scene->has_fingerprint.err));
         return false;
     }
-    if (scene->known->n_heard == 0) {
-        (void)snprintf(ret_reason, VX_REASON_CAP, "nothing was heard before that this could repeat");
+    vx_fingerprint_find(&scene->fingerprint, known->heard, known->n_heard, &best, &which);
+    /* Below SAME chance alone speaks, and the more is known the louder: that must not age into an accusation. */
+    const double repeats = fmax(best.evidence - VX_FINGERPRINT_SAME, 0);
+    /* A replay repeats the owner. Where none of the owner's speech is known, that nothing is repeated tells nothing: else one
+     * failed attempt of a stranger's would acquit every recording of a profile that has not learned yet. */
+    if (repeats <= 0 && known->n_other >= known->n_heard) {
+        (void)snprintf(ret_reason, VX_REASON_CAP, "nothing of the speaker was heard before that this could repeat");
         return false;
     }
-    vx_fingerprint_find(&scene->fingerprint, scene->known->heard, scene->known->n_heard, &best, &which);
-    /* Below SAME chance alone speaks, and the more is known the louder: that must not age into an accusation. */
-    ret_measures[0] = fmax(best.evidence - VX_FINGERPRINT_SAME, 0);
+    ret_measures[0] = repeats;
     return true;
 }
 

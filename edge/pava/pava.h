@@ -39,6 +39,7 @@ typedef struct {
     vx_pava_baseline baseline;
     const vx_fingerprint *heard; /* [n_heard] of every utterance there ever was, borrowed */
     size_t n_heard;
+    size_t n_other; /* of these, not let in: what they repeat accuses, but they acquit nobody */
     double tract_threshold_cm,
         double_reverb_threshold; /* VTL_DEVIATION_THRESHOLD, DOUBLE_REVERB_THRESHOLD; 0: default */
     bool own_speaker;            /* this computer's loudspeaker was playing meanwhile, as far as the system tells */

@@ -225,23 +225,40 @@ vx_err vx_profile_prove(vx_store *store, int64_t speaker, vx_errinfo *info)
     return err == VX_OK ? prove_one(store, speaker, info) : err;
 }
 
-/* Calls for every speaker. Numbers first, so that what is done to a row does not meet the walk. */
-static vx_err for_all(vx_store *store, vx_err (*do_one)(vx_store *, int64_t, vx_errinfo *), vx_errinfo *info)
+/* Their numbers, as int64_t. */
+static vx_err list_speakers(vx_store *store, vx_buf *ret_ids, vx_errinfo *info)
 {
     sqlite3_stmt *rows = NULL;
-    vx_buf ids = {0};
     bool row = true;
     vx_err err = vx_store_prepare(store, &rows, info, "SELECT id FROM speakers NOT INDEXED ORDER BY id", "");
     while (err == VX_OK && (err = vx_store_step(store, rows, &row, info)) == VX_OK && row) {
         const int64_t id = sqlite3_column_int64(rows, 0);
-        err = vx_buf_append(&ids, &id, sizeof id);
+        err = vx_buf_append(ret_ids, &id, sizeof id);
     }
     sqlite3_finalize(rows);
-    for (size_t at = 0; err == VX_OK && at < ids.len; at += sizeof(int64_t)) {
+    return err;
+}
+
+typedef vx_err speaker_fn(vx_store *store, int64_t id, vx_errinfo *info);
+
+static vx_err for_each(vx_store *store, const vx_buf *ids, speaker_fn *do_one, vx_errinfo *info)
+{
+    vx_err err = VX_OK;
+    for (size_t at = 0; err == VX_OK && at < ids->len; at += sizeof(int64_t)) {
         int64_t id;
-        memcpy(&id, ids.data + at, sizeof id);
+        memcpy(&id, ids->data + at, sizeof id);
         err = do_one(store, id, info);
     }
+    return err;
+}
+
+/* Numbers first, so that what is done to a row does not meet the walk. */
+static vx_err for_all(vx_store *store, speaker_fn *do_one, vx_errinfo *info)
+{
+    vx_buf ids = {0};
+    vx_err err = list_speakers(store, &ids, info);
+    if (err == VX_OK)
+        err = for_each(store, &ids, do_one, info);
     vx_buf_done(&ids);
     return err;
 }
@@ -292,21 +309,33 @@ static bool is_tampering(vx_err err)
     return err == VX_ERR_STORE_CORRUPT || err == VX_ERR_AUDIT_BROKEN;
 }
 
-/* A profile that does not fit keeps the MAC it has, which fits nothing of this form. */
-static vx_err rebind_one(vx_store *store, int64_t id, vx_errinfo *info)
+vx_err vx_profiles_prove_old(vx_store *store, vx_fitting *ret_fitting, vx_errinfo *info)
 {
-    vx_err err = prove_as(store, &old_profile, id, NULL);
-    if (is_tampering(err))
-        return VX_OK;
-    return err == VX_OK ? bind_one(store, id, info) : err;
-}
-
-vx_err vx_profiles_rebind(vx_store *store, vx_errinfo *info)
-{
+    vx_buf ids = {0};
     vx_err err = prove_roster_as(store, &old_roster, NULL);
     if (is_tampering(err))
         return VX_OK;
+    ret_fitting->roster = err == VX_OK;
     if (err == VX_OK)
-        err = for_all(store, rebind_one, info);
+        err = list_speakers(store, &ids, info);
+    for (size_t at = 0; err == VX_OK && at < ids.len; at += sizeof(int64_t)) {
+        int64_t id;
+        memcpy(&id, ids.data + at, sizeof id);
+        err = prove_as(store, &old_profile, id, NULL);
+        if (err == VX_OK)
+            err = vx_buf_append(&ret_fitting->profiles, &id, sizeof id);
+        else if (is_tampering(err))
+            err = VX_OK;
+    }
+    vx_buf_done(&ids);
+    return err;
+}
+
+/* A profile that does not fit keeps the MAC it has, which fits nothing of this form. */
+vx_err vx_profiles_rebind(vx_store *store, const vx_fitting *fitting, vx_errinfo *info)
+{
+    if (!fitting->roster)
+        return VX_OK;
+    vx_err err = for_each(store, &fitting->profiles, bind_one, info);
     return err == VX_OK ? vx_roster_bind(store, info) : err;
 }

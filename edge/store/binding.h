@@ -65,10 +65,21 @@ VX_MUST_CHECK vx_err vx_roster_prove(vx_store *store, vx_errinfo *info);
 VX_MUST_CHECK vx_err vx_profile_bind(vx_store *store, int64_t speaker, vx_errinfo *info);
 VX_MUST_CHECK vx_err vx_profiles_bind(vx_store *store, vx_errinfo *info);
 VX_MUST_CHECK vx_err vx_roster_bind(vx_store *store, vx_errinfo *info);
-/* Of a file of form 1 or 2 whose tables were just brought to form 3, in the transaction of that: MACs of form 3 for all
- * that fits its old ones. What does not fits nothing from then on, and whoever reads it says so, as before; a profile among
- * others can be removed. Values, which no old MAC covers, are taken as they are. Errors: IO, NOMEM, INTERNAL. */
-VX_MUST_CHECK vx_err vx_profiles_rebind(vx_store *store, vx_errinfo *info);
+/* What fits its MACs of an older form. All-zero: nothing. */
+typedef struct {
+    bool roster;
+    vx_buf profiles; /* of int64_t: their numbers; none where the roster does not fit */
+} vx_fitting;
+/* Of a file of form 1 or 2 whose tables were just brought to form 3, in the transaction of that.
+ * ret_fitting [out] vx_buf_done(&ret_fitting->profiles), also after a failure
+ * Errors      IO, NOMEM, INTERNAL */
+VX_MUST_CHECK vx_err vx_profiles_prove_old(vx_store *store, vx_fitting *ret_fitting, vx_errinfo *info);
+/* MACs of the present form for all of it, behind the last step: an earlier one has not the columns that they cover. What did
+ * not fit fits nothing from then on, and whoever reads it says so, as before; a profile among others can be removed. Values,
+ * which no old MAC covers, are taken as they are. Errors: IO, NOMEM, INTERNAL. */
+VX_MUST_CHECK vx_err vx_profiles_rebind(vx_store *store, const vx_fitting *fitting, vx_errinfo *info);
+/* Of forms 1 and 2, in the same transaction: seals every value for its place of form 3 (values.c). Errors: IO, NOMEM. */
+VX_MUST_CHECK vx_err vx_values_reseal(vx_store *store, vx_errinfo *info);
 /* The roster as the tables are now. */
 VX_MUST_CHECK vx_err vx_roster_mac(vx_store *store, uint8_t ret_mac[VX_MAC], vx_errinfo *info);
 

@@ -119,7 +119,7 @@ static const char version_3[] =
     "ALTER TABLE heard_3 RENAME TO heard;";
 
 static const char *const steps[VX_STORE_SCHEMA] = {version_1, version_2, version_3};
-/* The step to this form changes what MACs cover. A new file has none yet. */
+/* The step to this form changes what MACs cover, and where values are sealed for. A new file has none yet. */
 enum { REBOUND = 3 };
 
 const vx_schema *vx_schema_current(void)
@@ -128,15 +128,33 @@ const vx_schema *vx_schema_current(void)
     return &schema;
 }
 
+/* Old MACs are proven at the step that ends their form, new ones written behind the last: each over the columns that there
+ * are then. */
+static vx_err walk(vx_store *store, const vx_schema *schema, int from, vx_errinfo *info)
+{
+    vx_fitting fitting = {0};
+    vx_err err = VX_OK;
+    for (int version = from; err == VX_OK && version < schema->version; version++) {
+        if (sqlite3_exec(store->db, schema->steps[version], NULL, NULL, NULL) != SQLITE_OK)
+            err = vx_store_failed(store, "bring the profiles to this version's form", info);
+        if (from == 0 || version + 1 != REBOUND)
+            continue;
+        if (err == VX_OK)
+            err = vx_profiles_prove_old(store, &fitting, info);
+        if (err == VX_OK)
+            err = vx_values_reseal(store, info);
+    }
+    if (err == VX_OK)
+        err = vx_profiles_rebind(store, &fitting, info);
+    vx_buf_done(&fitting.profiles);
+    return err;
+}
+
 vx_err vx_schema_migrate_by(vx_store *store, const vx_schema *schema, int from, vx_errinfo *info)
 {
-    for (int version = from; version < schema->version; version++) {
-        if (sqlite3_exec(store->db, schema->steps[version], NULL, NULL, NULL) != SQLITE_OK)
-            return vx_store_failed(store, "bring the profiles to this version's form", info);
-        const vx_err err = from > 0 && version + 1 == REBOUND ? vx_profiles_rebind(store, info) : VX_OK;
-        if (err != VX_OK)
-            return err;
-    }
+    const vx_err err = walk(store, schema, from, info);
+    if (err != VX_OK)
+        return err;
     /* Pragmas take no bound values. */
     char versions[96];
     snprintf(versions, sizeof versions, "PRAGMA application_id = %d; PRAGMA user_version = %d", VX_STORE_APPLICATION,

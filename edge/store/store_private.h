@@ -95,7 +95,14 @@ vx_err vx_store_no_profiles(const char *folder, vx_errinfo *info);
 /* ---- places of sealed values, the same wherever they are sealed, opened and checked ------------------------------- */
 
 enum { VX_PLACE_CAP = 160, VX_VALUE_NAME_CAP = 129 };
+/* Since form 3, which binds values. What was sealed for forms 1 and 2 opens at vx_place_old_value alone, so that no file of
+ * theirs lends this one a value, nor this one them. */
 static inline const char *vx_place_value(char ret_place[VX_PLACE_CAP], const char *name)
+{
+    snprintf(ret_place, VX_PLACE_CAP, "value-3/%.*s", VX_VALUE_NAME_CAP - 1, name);
+    return ret_place;
+}
+static inline const char *vx_place_old_value(char ret_place[VX_PLACE_CAP], const char *name)
 {
     snprintf(ret_place, VX_PLACE_CAP, "value/%.*s", VX_VALUE_NAME_CAP - 1, name);
     return ret_place;

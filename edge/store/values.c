@@ -138,6 +138,45 @@ vx_err vx_store_drop(vx_store *store, const char *name, vx_errinfo *info)
     return err == VX_OK ? vx_store_end(store, replace(store, name, NULL, info), info) : err;
 }
 
+/* ---- older forms -------------------------------------------------------------------------------------------------- */
+
+/* Columns: rowid, name, value. */
+static vx_err reseal(vx_store *store, sqlite3_stmt *row, vx_errinfo *info)
+{
+    char place[VX_PLACE_CAP];
+    vx_buf plain = {0}, sealed = {0};
+    const char *name = (const char *)sqlite3_column_text(row, 1);
+    const void *old = sqlite3_column_blob(row, 2);
+    const size_t len = (size_t)sqlite3_column_bytes(row, 2);
+    if (!name || (!old && len > 0))
+        return VX_ERR_NOMEM; /* SQLite could not make it */
+    vx_err err = vx_vault_open(store->vault, vx_place_old_value(place, name), old, len, &plain, NULL);
+    if (err == VX_OK)
+        err = vx_vault_seal(store->vault, vx_place_value(place, name), plain.data, plain.len, &sealed);
+    else if (err == VX_ERR_STORE_CORRUPT)
+        err =
+            VX_OK; /* stays without bytes, which open nowhere: it may be one of form 3's, which would open from now on */
+    if (err == VX_OK)
+        err = vx_store_run(store, info, "UPDATE vals SET value = ?2 WHERE rowid = ?1", "ib",
+                           sqlite3_column_int64(row, 0), sealed.len > 0 ? (const void *)sealed.data : "", sealed.len);
+    vx_buf_wipe_done(&plain);
+    vx_buf_done(&sealed);
+    return err;
+}
+
+/* The walk goes by rowid and changes the row that it is at, and no rowid. */
+vx_err vx_values_reseal(vx_store *store, vx_errinfo *info)
+{
+    sqlite3_stmt *rows = NULL;
+    bool row = true;
+    vx_err err =
+        vx_store_prepare(store, &rows, info, "SELECT rowid, name, value FROM vals NOT INDEXED ORDER BY rowid", "");
+    while (err == VX_OK && (err = vx_store_step(store, rows, &row, info)) == VX_OK && row)
+        err = reseal(store, rows, info);
+    sqlite3_finalize(rows);
+    return err;
+}
+
 /* ---- plain values of the file ------------------------------------------------------------------------------------- */
 
 vx_err vx_meta_get(vx_store *store, const char *name, vx_buf *ret_value, vx_errinfo *info)

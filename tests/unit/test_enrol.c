@@ -10,9 +10,13 @@
 
 #include <cmocka.h>
 
+#include "edge/lessons.h"
 #include "edge/store/profiles.h"
+#include "edge/store/store_private.h"
+#include "shared/base/clock.h"
 #include "tests/support/clip.h"
 #include "tests/support/desk.h"
+#include "tests/support/store_watch.h"
 
 #define FILES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
@@ -144,6 +148,68 @@ static void poor_recordings_are_named_and_left_out(void **state)
     desk_close(&d);
 }
 
+static int refuse_prints(void *ctx, int action, const char *table, const char *b, const char *c, const char *d)
+{
+    (void)ctx, (void)b, (void)c, (void)d;
+    return action == SQLITE_INSERT && table && strcmp(table, "utterances") == 0 ? SQLITE_DENY : SQLITE_OK;
+}
+
+/* A profile without what its recordings teach would look like one that has learned. */
+static void what_cannot_be_learned_is_not_enrolled(void **state)
+{
+    (void)state;
+    desk d;
+    vx_enrol_result results[8];
+    desk_open(&d, NULL, NULL);
+    vx_store *store = d.runtime.store;
+    for (int again = 0; again < 2; again++) {
+        const char *const *more =
+            again ? FILES("reader1_d.flac") : FILES("reader1_a.flac", "reader1_b.flac", "reader1_c.flac");
+        assert_int_equal(sqlite3_set_authorizer(store->db, refuse_prints, NULL), SQLITE_OK);
+        assert_int_not_equal(desk_enrol(&d, "anna", more, results, NULL), VX_OK);
+        assert_false(results[0].taken);
+        assert_int_equal(kept_of(&d, "anna"), again ? 3 : -1);
+        assert_int_equal(sqlite3_set_authorizer(store->db, NULL, NULL), SQLITE_OK);
+        assert_int_equal(desk_enrol(&d, "anna", more, results, NULL), VX_OK);
+        assert_int_equal(kept_of(&d, "anna"), again ? 4 : 3);
+    }
+    vx_speaker anna;
+    vx_lessons known = {0};
+    assert_int_equal(vx_store_speaker(store, "anna", &anna, NULL), VX_OK);
+    assert_int_equal(vx_lessons_load(store, anna.id, &known, NULL), VX_OK);
+    assert_int_equal(known.mark.ends[VX_UTTERANCE_OWN].last, 4);
+    vx_lessons_done(&known);
+    desk_close(&d);
+}
+
+/* An attempt that begins meanwhile must not find the store taken. */
+static void an_enrolment_holds_the_store_to_write_alone(void **state)
+{
+    (void)state;
+    desk d;
+    store_held held = {.n = 0};
+    uint64_t judging_ns = 0;
+    static const char *const names[] = {"reader1_a.flac", "reader1_b.flac", "reader1_c.flac", NULL};
+    desk_open(&d, NULL, NULL);
+    for (int i = 0; i < 3; i++) {
+        vx_audio clip = clip_audio(names[i]);
+        vx_taught taught = {0};
+        const uint64_t start = vx_cpu_ns();
+        assert_int_equal(vx_lessons_judge(clip.samples, clip.n, 1, &taught), VX_OK);
+        judging_ns += vx_cpu_ns() - start;
+        vx_taught_done(&taught);
+        vx_audio_done(&clip);
+    }
+    store_watch(d.runtime.store, &held);
+    assert_int_equal(desk_enrol(&d, "anna", names, NULL, NULL), VX_OK);
+    store_watch(d.runtime.store, NULL);
+    print_message("# judging %.1f ms, holding the store %.1f ms\n", (double)judging_ns / 1e6,
+                  (double)held.most_ns / 1e6);
+    assert_int_equal(held.n, 1);
+    assert_true(held.most_ns < judging_ns / 2);
+    desk_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +217,8 @@ int main(void)
         cmocka_unit_test(refusals_leave_nothing_behind),
         cmocka_unit_test(a_profile_keeps_to_its_voice),
         cmocka_unit_test(poor_recordings_are_named_and_left_out),
+        cmocka_unit_test(what_cannot_be_learned_is_not_enrolled),
+        cmocka_unit_test(an_enrolment_holds_the_store_to_write_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
