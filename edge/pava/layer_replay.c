@@ -6,6 +6,8 @@
 
 #include "edge/pava/layer.h"
 
+static const double REPEATED = 0.1;
+
 static bool measure(const vx_scene *scene, double *ret_measures, char ret_reason[VX_REASON_CAP])
 {
     const vx_pava_known *known = scene->known;
@@ -25,7 +27,8 @@ static bool measure(const vx_scene *scene, double *ret_measures, char ret_reason
         (void)snprintf(ret_reason, VX_REASON_CAP, "nothing of the speaker was heard before that this could repeat");
         return false;
     }
-    ret_measures[0] = repeats;
+    /* What only just agrees is a repetition all the same, and no nearer to what chance does. */
+    ret_measures[0] = repeats > 0 ? fmax(repeats, REPEATED) : 0;
     return true;
 }
 

@@ -121,7 +121,7 @@ static bool draw(rates_of *rates, const material *of, int n_speakers, uint64_t s
     double *weights = malloc((size_t)n_speakers * sizeof *weights);
     int made = 0;
     for (int tries = 0; weights && made < VX_RATES_DRAWS && tries < 2 * VX_RATES_DRAWS; tries++) {
-        double drawn[N_RATES];
+        double drawn[N_RATES] = {0};
         memset(weights, 0, (size_t)n_speakers * sizeof *weights);
         for (int i = 0; i < n_speakers; i++)
             weights[vx_random_next(&seed) % (uint64_t)n_speakers] += 1;
@@ -147,7 +147,7 @@ static vx_estimate estimate(double value, double *values)
 /* False where there are no rates, or memory is out. */
 static bool estimate_all(rates_of *rates, const material *of, int n_speakers, uint64_t seed, vx_estimate ret[N_RATES])
 {
-    double found[N_RATES];
+    double found[N_RATES] = {0};
     double *values = malloc(N_RATES * VX_RATES_DRAWS * sizeof *values);
     const bool ok = values && rates(of, NULL, found);
     if (ok) {
