@@ -57,9 +57,9 @@ bool vx_layer_counts(const vx_pava_weights *weights, vx_pava_layer layer);
 double vx_layer_llr(const vx_layer_weights *weights, const double measures[VX_PAVA_MEASURES]);
 /* How much higher it could be at most with the measures that are missing (NAN): 0 where none is. Not negative. */
 double vx_layer_missing(const vx_layer_weights *weights, const double measures[VX_PAVA_MEASURES]);
-/* By what was measured: the probability of a machine where living voices and machines are as likely beforehand, 0 to 1; never falls as a
- * layer's llr rises. A group none of whose layers is VALID and has a say counts as with most living voices: what the others
- * accuse of is then neither more nor less. */
+/* By what was measured: the probability of a machine where living voices and machines are as likely beforehand, 0 to 1; never
+ * falls as a layer's llr rises. A group none of whose layers is VALID and has a say counts as with most living voices: what
+ * the others accuse of is then neither more nor less. */
 double vx_pava_risk(const vx_pava_weights *weights, const vx_layer_finding findings[VX_N_LAYERS]);
 /* What the findings of the layers come to. Absence never helps: where a layer that has a say cannot judge, the others may
  * still accuse, but they cannot acquit: short of an accusation the whole is INCONCLUSIVE then, and the verdict CHALLENGE at

@@ -19,9 +19,9 @@
 typedef struct {
     const char *label;
     const char *rows[6]; /* statements; NULL at the end */
-    bool
-        last_is_later; /* of a table that the first form had not: without a row it adds no bytes, so that one list serves
-                            both of the first two forms */
+    /* The last is of a table that the first form had not: without a row it adds no bytes, so that one list serves both of the
+     * first two forms. */
+    bool last_is_later;
 } bound;
 
 /* Of a voiceprint its seal's tag, which no two seals share; an older vector of the same place shows by it. Of audio, which
