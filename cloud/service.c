@@ -38,6 +38,12 @@ struct vx_service {
 
 /* ---- settings -------------------------------------------------------------------------------------------------- */
 
+static int worker_count(const vx_options *options)
+{
+    int64_t wanted = vx_option_int(options, "VOXLOCK_THREADS");
+    return wanted > 0 ? (int)wanted : vx_cpu_count();
+}
+
 static vx_err read_settings(vx_service *service, vx_errinfo *info)
 {
     const vx_options *options = service->options;
@@ -45,8 +51,10 @@ static vx_err read_settings(vx_service *service, vx_errinfo *info)
     vx_err err = vx_engine_settings(options, &plan->engine, service->folder, sizeof service->folder, info);
     if (err)
         return err;
-    /* One core per clip and a worker per core: more clips a second than several cores on one clip. */
-    plan->engine.threads = 1;
+    /* A worker per core, and one core per clip: more clips a second than several cores on one clip. The clip of one caller
+     * alone gets them all. */
+    plan->engine.shared = true;
+    plan->engine.threads = worker_count(options);
     plan->engine.fall_back = true;
     plan->folder = service->folder;
     plan->warm_up = vx_option_bool(options, "ECAPA_WARMUP_ON_START");
@@ -111,12 +119,6 @@ void vx_service_observe(vx_service *service, vx_stage stage, double ms)
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
-
-static int worker_count(const vx_options *options)
-{
-    int64_t wanted = vx_option_int(options, "VOXLOCK_THREADS");
-    return wanted > 0 ? (int)wanted : vx_cpu_count();
-}
 
 vx_err vx_service_create(const vx_options *options, vx_log *log, vx_service **ret_service, vx_errinfo *info)
 {

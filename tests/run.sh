@@ -61,6 +61,8 @@ at_a_time() { # how many; the list on standard input, which may be empty
     lines=$(cat)
     [ -z "$lines" ] || xargs -P "$1" -L 1 tests/run_one.sh <<<"$lines"
 }
+# Those in which somebody speaks, and is waited for, run beside each other only.
+SPOKEN='test_agent_wake|test_agent_people|test_live_enroll|test_unlock_live|test_listen_pulse'
 # Those that count the processor's time or the machine's memory run when nothing else does.
 ALONE='test_jit|test_load|test_keeper|test_store_memory|test_valgrind'
 
@@ -78,7 +80,8 @@ for mode in $modes; do
         list "$mode" "$kind"
     done | if [ "$mode" = tsan ]; then grep -vE " ($NO_THREADS) "; else cat; fi >"$logs/$mode.list"
     # Many of them mostly wait, for a second or for a sound: so one more at a time than there are cores.
-    grep -vE " ($ALONE) " "$logs/$mode.list" | at_a_time $((jobs + 1))
+    grep -E " ($SPOKEN) " "$logs/$mode.list" | at_a_time "$jobs"
+    grep -vE " ($ALONE|$SPOKEN) " "$logs/$mode.list" | at_a_time $((jobs + 1))
     grep -E " ($ALONE) " "$logs/$mode.list" | at_a_time 1
 done
 

@@ -52,9 +52,12 @@ typedef struct {
                              machine has no instruction for it; vx_engine_info says what it came to */
     bool reference_first; /* auto takes the f32 reference whatever was measured */
     int threads;          /* cores one call may use, at least 1 */
-    vx_isa isa;           /* highest instruction set to use; normally vx_isa_best() */
-    bool self_test;       /* run self_test.h on `native` too before the open counts; on other strategies it always is */
-    size_t max_bytes;     /* a strategy that takes more by strategy.h's estimate is not opened (NOMEM); 0: no limit */
+    bool
+        shared; /* for several callers at once: `threads` cores for a clip that is alone and long enough to gain by it, one
+                  * for each of several; libraries always one */
+    vx_isa isa;       /* highest instruction set to use; normally vx_isa_best() */
+    bool self_test;   /* run self_test.h on `native` too before the open counts; on other strategies it always is */
+    size_t max_bytes; /* a strategy that takes more by strategy.h's estimate is not opened (NOMEM); 0: no limit */
     const char *mapped_strategy;  /* its library is in the process already, so it has a limit of its own; or NULL */
     size_t max_bytes_mapped;      /* max_bytes, and what that library has */
     const char *max_bytes_from;   /* what sets that limit, for the sentence; NULL only with max_bytes 0 */

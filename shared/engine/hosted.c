@@ -193,7 +193,7 @@ static vx_err hosted_open(const char *strategy, const char *plugin_file, const c
     state->manifest = manifest;
     state->device = static_device(options->device);
     state->precision = precision_for(options, artefact);
-    state->threads = options->threads;
+    state->threads = options->shared ? 1 : options->threads;
     state->isa = options->isa;
     state->artefact_bytes = artefact->bytes;
 

@@ -47,9 +47,13 @@ struct vx_strategy_state {
     vx_isa isa;
     size_t max_frames;
 
+    bool shared;
+    atomic_int n_running;
+    _Atomic uint64_t crowded_ns; /* when several were last running at once */
+
     pthread_mutex_t lock;
     struct shelf whole;  /* one clip on all cores */
-    struct shelf single; /* one clip on one core, for batches */
+    struct shelf single; /* one clip on one core, for batches and for callers that are not alone */
 };
 
 static void scratch_destroy(struct scratch *s)
@@ -203,6 +207,7 @@ static vx_err open_artefact(const char *folder, const vx_manifest *manifest, con
     pthread_mutex_init(&state->lock, NULL);
     state->manifest = manifest;
     state->threads = options->threads;
+    state->shared = options->shared;
     state->isa = options->isa;
     state->kernels = vx_kernels_for(options->isa);
 
@@ -212,6 +217,8 @@ static vx_err open_artefact(const char *folder, const vx_manifest *manifest, con
         precision = VX_PRECISION_F32;
     vx_err err = choose_gemm(state, options->gemm, precision, info);
     /* A library brings threads of its own. */
+    if (state->gemm && state->shared)
+        state->threads = 1;
     state->whole.team_size = state->gemm ? 1 : state->threads;
     state->single.team_size = 1;
     if (err == VX_OK)
@@ -294,20 +301,53 @@ static vx_err run_clip(vx_strategy_state *state, struct scratch *s, const vx_cli
     return err;
 }
 
+/* Bytes of weights times frames from which a team is faster than one core: 7 ms of work. Below that its members wake too late:
+ * 3 s of the starter (2.5e9, 4.4 ms) took as long by two as by one. */
+static const double TEAM_WORK = 4e9;
+
+static bool gains_by_team(const vx_strategy_state *state, size_t n)
+{
+    return (double)state->map.len * (double)n / state->manifest->fbank.hop >= TEAM_WORK;
+}
+
+/* Between two clips of a queue one worker is alone for a moment: a clip is alone when none was in company for so long. */
+enum { COMPANY_MS = 200 };
+
+/* n_running [in] callers, with this one. A second one that comes while a team is at work competes with it, for as long as that
+ * one clip takes; those after them have a core each. */
+static bool is_alone(vx_strategy_state *state, int n_running)
+{
+    const uint64_t now_ns = vx_now_ns(), crowded_ns = atomic_load(&state->crowded_ns);
+    if (n_running > 1)
+        atomic_store(&state->crowded_ns, now_ns);
+    return n_running == 1 && (crowded_ns == 0 || now_ns > crowded_ns + COMPANY_MS * UINT64_C(1000000));
+}
+
+static struct shelf *shelf_for(vx_strategy_state *state, size_t n, int n_running)
+{
+    if (state->whole.team_size == 1)
+        return &state->whole;
+    /* The proof has a core of its own: a team as large as the machine would spin at its barriers for a member that waits
+     * for it. It takes as long as 3 s of speech on one core, so nothing is lost. */
+    if (state->proof)
+        return &state->single;
+    const bool alone = is_alone(state, n_running);
+    return !state->shared || (alone && gains_by_team(state, n)) ? &state->whole : &state->single;
+}
+
 static vx_err native_embed(vx_strategy_state *state, const float *samples, size_t n, float *ret_raw,
                            vx_engine_timing *ret_timing, vx_errinfo *info)
 {
     (void)info; /* nothing here can say more than its code does */
     const vx_clip clip = {samples, n};
-    /* The proof has a core of its own: a team as large as the machine would spin at its barriers for a member that waits
-     * for it. It takes as long as 3 s of speech on one core, so nothing is lost. */
-    struct shelf *shelf = state->proof && state->whole.team_size > 1 ? &state->single : &state->whole;
+    struct shelf *shelf = shelf_for(state, n, atomic_fetch_add(&state->n_running, 1) + 1);
     struct scratch *s;
     vx_err err = take_scratch(state, shelf, &s);
-    if (err != VX_OK)
-        return err;
-    err = run_clip(state, s, &clip, ret_raw, ret_timing);
-    give_scratch(state, shelf, s);
+    if (err == VX_OK) {
+        err = run_clip(state, s, &clip, ret_raw, ret_timing);
+        give_scratch(state, shelf, s);
+    }
+    atomic_fetch_sub(&state->n_running, 1);
     return err;
 }
 

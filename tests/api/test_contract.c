@@ -524,7 +524,7 @@ static void status_describes_the_service(void **state)
     assert_string_equal(text(root, "startup_state"), "READY");
     assert_true(number(root, "uptime_seconds") * 1e3 >= number(root, "startup_duration_ms") - 1);
     check_engine(root);
-    assert_int_equal(number(root, "engine.threads_per_clip"), 1);
+    assert_true(number(root, "engine.threads_per_clip") >= 1);
     assert_true(strlen(text(root, "engine.reason")) > 10);
     assert_string_equal(text(root, "model.digest") + strlen("sha256:"), text(f->manifest, "artefacts.native.sha256"));
     static const char *const same[] = {"name", "source", "licence", "accuracy"};

@@ -178,6 +178,29 @@ static void *call_many_times(void *arg)
     return NULL;
 }
 
+struct long_caller {
+    pthread_t thread;
+    vx_engine *engine;
+    const float *samples;
+    size_t n;
+    const vx_embedding *want;
+    int mismatches;
+};
+
+/* With pauses, so that callers are alone, and not, in turn. */
+static void *call_with_pauses(void *arg)
+{
+    struct long_caller *c = arg;
+    for (int i = 0; i < 4; i++) {
+        vx_embedding got;
+        if (vx_engine_embed(c->engine, c->samples, c->n, &got, NULL, NULL) != VX_OK ||
+            memcmp(got.values, c->want->values, sizeof got.values[0] * (size_t)got.dim) != 0)
+            c->mismatches++;
+        nanosleep(&(struct timespec){0, 20000000}, NULL);
+    }
+    return NULL;
+}
+
 static void test_concurrent_callers_get_the_same_bits(void **state)
 {
     (void)state;
@@ -198,6 +221,75 @@ static void test_concurrent_callers_get_the_same_bits(void **state)
         assert_int_equal(callers[i].mismatches, 0);
     }
     vx_engine_close(engine);
+}
+
+/* CPU time in ms that the thread which asks spends on an embedding of so many seconds: with a team it does its share. The least
+ * of several, since members of a team may spin. */
+static double own_ms(vx_engine *engine, const float *samples, double seconds)
+{
+    double least = HUGE_VAL;
+    for (int i = 0; i < 5; i++) {
+        struct timespec from, to;
+        vx_embedding e;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+        assert_int_equal(vx_engine_embed(engine, samples, (size_t)(seconds * VX_AUDIO_RATE), &e, NULL, NULL), VX_OK);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+        least = fmin(least, 1e3 * (double)(to.tv_sec - from.tv_sec) + 1e-6 * (double)(to.tv_nsec - from.tv_nsec));
+    }
+    return least;
+}
+
+/* A long clip alone has all cores, a short one has one: it would not gain. */
+static void test_a_shared_engine_gives_cores_to_who_gains(void **state)
+{
+    (void)state;
+    const size_t n = 30 * VX_AUDIO_RATE;
+    float *samples = malloc(n * sizeof *samples);
+    assert_non_null(samples);
+    for (size_t i = 0; i < n; i++)
+        samples[i] = golden[2].audio.samples[i % golden[2].audio.n];
+    vx_engine_options o = vx_engine_options_default();
+    vx_engine *single = open_engine(STARTER, o);
+    o.threads = 4;
+    o.shared = true;
+    vx_engine *engine = open_engine(STARTER, o);
+    const double few = own_ms(engine, samples, 1) / own_ms(single, samples, 1),
+                 many = own_ms(engine, samples, 30) / own_ms(single, samples, 30);
+    print_message("# own share of 1 s: %.2f, of 30 s: %.2f\n", few, many);
+    assert_true(few > 0.75);
+    assert_true(many < 0.75);
+    vx_engine_close(engine);
+    vx_engine_close(single);
+    free(samples);
+}
+
+static void test_concurrent_callers_of_a_shared_engine_get_the_same_bits(void **state)
+{
+    (void)state;
+    enum { LONG = 20 * VX_AUDIO_RATE }; /* of the starter enough for a team */
+    struct long_caller callers[4];
+    float *samples = malloc(LONG * sizeof *samples);
+    assert_non_null(samples);
+    for (size_t i = 0; i < LONG; i++)
+        samples[i] = golden[2].audio.samples[i % golden[2].audio.n];
+    vx_engine_options o = vx_engine_options_default();
+    vx_engine *alone = open_engine(STARTER, o);
+    vx_embedding want;
+    assert_int_equal(vx_engine_embed(alone, samples, LONG, &want, NULL, NULL), VX_OK);
+    vx_engine_close(alone);
+    o.threads = 2;
+    o.shared = true;
+    vx_engine *engine = open_engine(STARTER, o);
+    for (int i = 0; i < 4; i++) {
+        callers[i] = (struct long_caller){.engine = engine, .samples = samples, .n = LONG, .want = &want};
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, call_with_pauses, &callers[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(callers[i].thread, NULL);
+        assert_int_equal(callers[i].mismatches, 0);
+    }
+    vx_engine_close(engine);
+    free(samples);
 }
 
 /* ---- limits ---- */
@@ -362,6 +454,8 @@ int main(void)
         cmocka_unit_test(test_golden_by_blas),
         cmocka_unit_test(test_info),
         cmocka_unit_test(test_concurrent_callers_get_the_same_bits),
+        cmocka_unit_test(test_a_shared_engine_gives_cores_to_who_gains),
+        cmocka_unit_test(test_concurrent_callers_of_a_shared_engine_get_the_same_bits),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_every_frame_count_agrees_across_instruction_sets),
         cmocka_unit_test(test_refusals),
