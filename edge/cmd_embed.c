@@ -53,8 +53,10 @@ static vx_err print_npy(const float *rows, size_t n_rows, size_t dim)
     return VX_OK;
 }
 
-/* The first recording, which is decoded before the engine is there and embedded while its weights are being proven. */
+/* The first recording, which is decoded before the engine is there and embedded while its weights are being proven. Not one
+ * from standard input: the engine opens while that still comes. */
 typedef struct {
+    bool is_read;
     vx_engine_first clip;
     vx_audio audio;
     vx_errinfo info;
@@ -63,6 +65,9 @@ typedef struct {
 
 static void read_first(const char *path, first_file *ret)
 {
+    ret->is_read = strcmp(path, "-") != 0;
+    if (!ret->is_read)
+        return;
     ret->err = vx_cmd_read_audio(path, &ret->audio, &ret->info);
     ret->clip.clip = (vx_clip){ret->audio.samples, ret->audio.n};
 }
@@ -84,8 +89,8 @@ static vx_err take_first(const first_file *first, vx_embedding *ret_embedding, v
 static vx_err embed_file(vx_engine *engine, const first_file *first, const char *const *paths, int i,
                          vx_embedding *ret_embedding, vx_audio *ret_audio, vx_errinfo *info)
 {
-    return i == 0 ? take_first(first, ret_embedding, ret_audio, info)
-                  : vx_cmd_embed_file(engine, paths[i], ret_embedding, ret_audio, info);
+    return i == 0 && first->is_read ? take_first(first, ret_embedding, ret_audio, info)
+                                    : vx_cmd_embed_file(engine, paths[i], ret_embedding, ret_audio, info);
 }
 
 /* A line for each file, as soon as it is done. A file that fails does not stop the others. */
@@ -150,7 +155,8 @@ static int run(const vx_cmd_call *call)
     }
     first_file first = {0};
     read_first(call->operands[0], &first);
-    vx_err err = vx_cmd_open_engine(call->options, first.err == VX_OK ? &first.clip : NULL, &engine, &info);
+    vx_err err =
+        vx_cmd_open_engine(call->options, first.is_read && first.err == VX_OK ? &first.clip : NULL, &engine, &info);
     int code;
     if (err != VX_OK) {
         code = vx_cmd_fail(NULL, err, &info);
