@@ -43,6 +43,7 @@ from ecapa_folder import (  # noqa: E402
     write_file,
     write_manifest,
 )
+from halve import halved_tensors  # noqa: E402
 from import_speechbrain import CHECKPOINT, DEFAULT_THRESHOLD, import_checkpoint  # noqa: E402
 from quantise import quantised_tensors  # noqa: E402
 from self_test import self_test  # noqa: E402
@@ -105,12 +106,17 @@ def export_onnx(model, bands, path, *_):
     )
 
 
+def export_halved(model, _, path, *__):
+    write_file(str(path), safetensors_pieces(*halved_tensors(model)))
+
+
 def export_quantised(model, _, path, fbank, clips):
     write_file(str(path), safetensors_pieces(*quantised_tensors(model, fbank, [as_floats(clip) for clip in clips])))
 
 
 # strategy: file, how it is made (from network, bands, path, front end, clips), the precisions to choose from
 EXPORTS = {
+    "half": ("model_bf16.safetensors", export_halved, ("bf16",)),
     "quantized": ("model_int8.safetensors", export_quantised, ("int8",)),
     "jit": ("ecapa_jit_traced.pt", export_jit, ("f32", "bf16")),
     "onnx": ("ecapa_model.onnx", export_onnx, ("f32",)),

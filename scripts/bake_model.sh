@@ -32,7 +32,7 @@ take_native() {
         echo "bake_model.sh: $folder: neither $manifest nor embedding_model.ckpt" >&2
         exit 1
     fi
-    jq '.artefacts |= with_entries(select(.key | IN("native", "quantized"))) | del(.parity)' "$folder/$manifest" \
+    jq '.artefacts |= with_entries(select(.key | IN("native", "half", "quantized"))) | del(.parity)' "$folder/$manifest" \
         >"$work/$manifest"
     # The names are the manifest's, which the programs hold to plain ones; here nothing has checked them yet.
     jq -r '.artefacts[].file, (.scores.cohort.file // empty)' "$work/$manifest" | while read -r file; do
@@ -54,6 +54,6 @@ if [ $native = yes ]; then
     take_native
 else
     # Without ONNX Runtime, which Debian has no package of.
-    python3 models/bake.py "$folder" "$out" --strategies quantized,jit
+    python3 models/bake.py "$folder" "$out" --strategies half,quantized,jit
 fi
 find "$out" -exec touch -h -d "@${SOURCE_DATE_EPOCH:-0}" {} +

@@ -27,7 +27,7 @@ rm -rf "$baked"
 scripts/with_torch.sh models/bake.py "$model" "$baked" --program "$build/voxlock-cloud" --clips "$data" --max-clips "$clips" >/dev/null
 
 # strategy and precision of each row
-ways=("native f32" "native bf16" "quantized int8" "jit f32" "jit bf16" "onnx f32")
+ways=("native f32" "native bf16" "half bf16" "quantized int8" "jit f32" "jit bf16" "onnx f32")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 status=0 rows=()

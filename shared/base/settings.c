@@ -15,7 +15,7 @@ static const vx_option settings[] = {
     {"ECAPA_CACHE_DIR", "--model", VX_FOR_BOTH, VX_OPT_PATH, "", 0, 0, NULL, "", false,
      "Model folder; empty means /opt/ecapa_cache when it exists, else models/starter of the checkout that the "
      "program was built in."},
-    {"ECAPA_PREFERRED_STRATEGY", "--strategy", VX_FOR_BOTH, VX_OPT_CHOICE, "", 0, 0, "auto|jit|native|quantized|onnx",
+    {"ECAPA_PREFERRED_STRATEGY", "--strategy", VX_FOR_BOTH, VX_OPT_CHOICE, "", 0, 0, "auto|jit|native|half|quantized|onnx",
      "auto", false,
      "How embeddings are computed; auto takes the fastest way that the model folder's measurements allow."},
     {"ECAPA_USE_OPTIMIZED", NULL, VX_FOR_BOTH, VX_OPT_BOOL, "", 0, 0, NULL, "true", false,

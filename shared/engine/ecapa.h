@@ -50,7 +50,7 @@ typedef struct {
 } vx_ecapa;
 
 /* Finds every tensor and takes all sizes from them. A convolution whose weight is I8 is one of int8 (docs/models.md says
- * what then stands beside it); which are, the file decides.
+ * what then stands beside it), one whose weight is BF16 one of bf16; which are, the file decides.
  * weights  [borrow] must outlive ret_net
  * bands    what the front end delivers
  * Errors   MODEL_SHAPE (info names the tensor, what was expected, what is there), NOMEM */

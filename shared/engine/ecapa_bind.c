@@ -55,7 +55,8 @@ static const vx_tensor *tensor(struct binder *b, const char *prefix, const char 
         return NULL;
     char name[128], expected[96];
     snprintf(name, sizeof name, "%s.%s", prefix, suffix);
-    size_t at = (size_t)snprintf(expected, sizeof expected, dtype == VX_DTYPE_I8 ? "i8" : "f32");
+    size_t at = (size_t)snprintf(expected, sizeof expected, "%s",
+                                 dtype == VX_DTYPE_I8 ? "i8" : dtype == VX_DTYPE_BF16 ? "bf16" : "f32");
     for (int i = 0; i < n_dims; i++)
         at += (size_t)(shape[i] ? snprintf(expected + at, sizeof expected - at, "%s%zu", i ? " x " : " ", shape[i])
                                 : snprintf(expected + at, sizeof expected - at, "%sn", i ? " x " : " "));
@@ -174,7 +175,9 @@ static vx_conv conv(struct binder *b, const char *prefix, wanted want)
     const vx_tensor *w = b->err == VX_OK ? find(b, prefix, "conv.weight") : NULL;
     if (w && w->dtype == VX_DTYPE_I8)
         return conv_int8(b, prefix, want);
-    w = tensor(b, prefix, "conv.weight", VX_DTYPE_F32, 3, (const size_t[3]){want.n_out, want.n_in, want.taps});
+    const bool bf16 = w && w->dtype == VX_DTYPE_BF16;
+    w = tensor(b, prefix, "conv.weight", bf16 ? VX_DTYPE_BF16 : VX_DTYPE_F32, 3,
+               (const size_t[3]){want.n_out, want.n_in, want.taps});
     if (!w)
         return c;
     if (w->shape[2] % 2 == 0 || w->shape[2] > MAX_TAPS) {
@@ -186,6 +189,11 @@ static vx_conv conv(struct binder *b, const char *prefix, wanted want)
     c.taps = w->shape[2];
     c.weight = w->data;
     c.weight_ld = c.n_in * c.taps;
+    if (bf16) {
+        c.number = VX_NUMBER_BF16;
+        if (c.weight_ld % VX_GROUP(c.number) != 0 || (uintptr_t)w->data % sizeof(float) != 0)
+            fail(b, prefix, "4-byte aligned rows of an even number of weights", w);
+    }
     c.bias = vector(b, prefix, "conv.bias", c.n_out);
     return c;
 }
@@ -245,21 +253,21 @@ static size_t count_scale(const vx_safetensors *file)
 }
 
 /* The attention's first layer sees frames, mean and deviation on top of each other. The last two are the same in every
- * frame, so their product is computed once an utterance and takes the place of the bias. In int8 the two parts are
- * tensors of their own, because only frames have a range to quantise by. */
+ * frame, so their product is computed once an utterance and takes the place of the bias. In int8 and bf16 the two parts are
+ * tensors of their own, because only what sees frames is rounded. */
 static void bind_attention(struct binder *b, vx_ecapa *net)
 {
     const size_t m = net->mfa_channels;
     const vx_tensor *w = b->err == VX_OK ? find(b, "asp.tdnn.conv", "conv.weight") : NULL;
-    const bool int8 = w && w->dtype == VX_DTYPE_I8;
-    net->attention_in = tdnn(b, "asp.tdnn", (wanted){0, int8 ? m : 3 * m, 1, 1, 1});
+    const bool apart = w && w->dtype != VX_DTYPE_F32;
+    net->attention_in = tdnn(b, "asp.tdnn", (wanted){0, apart ? m : 3 * m, 1, 1, 1});
     if (b->err != VX_OK)
         return;
     vx_conv *in = &net->attention_in;
     in->tanh = true;
     net->attention = in->n_out;
     net->attention_context = (vx_dense){.n_out = in->n_out, .n_in = 2 * m, .bias = in->bias};
-    if (int8) {
+    if (apart) {
         const vx_tensor *context =
             tensor(b, "asp.tdnn.conv", "conv.context", VX_DTYPE_F32, 2, (const size_t[3]){in->n_out, 2 * m});
         net->attention_context.weight = context ? context->data : NULL;

@@ -12,8 +12,8 @@
 #include "shared/engine/self_test.h"
 #include "shared/engine/strategy.h"
 
-static const vx_strategy *const strategies[] = {&vx_strategy_native, &vx_strategy_quantized, &vx_strategy_jit,
-                                                &vx_strategy_onnx};
+static const vx_strategy *const strategies[] = {&vx_strategy_native, &vx_strategy_half, &vx_strategy_quantized,
+                                                &vx_strategy_jit, &vx_strategy_onnx};
 
 struct vx_engine {
     vx_manifest manifest;
@@ -58,7 +58,7 @@ static bool is_device(const char *device)
 /* Who has it. */
 static const char *const precision_needs[] = {[VX_PRECISION_AUTO] = "any strategy",
                                               [VX_PRECISION_F32] = "native, jit or onnx",
-                                              [VX_PRECISION_BF16] = "native or jit",
+                                              [VX_PRECISION_BF16] = "native, half or jit",
                                               [VX_PRECISION_INT8] = "quantized"};
 
 static bool has_precision(const vx_strategy *strategy, vx_precision precision)
@@ -262,6 +262,24 @@ static bool open_one_of(struct search *s, const struct names *names, const vx_en
     return false;
 }
 
+/* Takes out what the level has no instructions for: no fault of the folder, and no step down. Returns how many stay. */
+static int keep_runnable(const vx_artefact **order, int n_order, const vx_engine_options *options)
+{
+    int n = 0;
+    for (int i = 0; i < n_order; i++) {
+        const vx_strategy *strategy = vx_strategy_find(order[i]->strategy);
+        if (!strategy || !strategy->runs_on || strategy->runs_on(options->isa)) {
+            order[n++] = order[i];
+            continue;
+        }
+        vx_errinfo why = {0};
+        vx_err err = vx_errinfo_set(&why, VX_ERR_UNSUPPORTED, "passed over: %s has no instructions for it",
+                                    vx_isa_name(options->isa));
+        note_trial(options->ret_trials, strategy->name, err, &why);
+    }
+    return n;
+}
+
 /* The strategies that can do what only some can. One that nobody measured is taken when there is no better: the self-test
  * proves it, and the wish for the device or the precision was somebody's own. */
 static void list_capable(const vx_manifest *manifest, const vx_artefact *const *order, int n_order,
@@ -310,7 +328,8 @@ static void list_wanted(vx_engine *engine, const vx_artefact *const *order, int 
 static vx_err open_any(vx_engine *engine, const char *folder, const vx_engine_options *options, vx_errinfo *info)
 {
     const vx_artefact *order[VX_MANIFEST_MAX_ARTEFACTS];
-    const int n_order = vx_choose(&engine->manifest, !options->reference_first, order);
+    int n_order = vx_choose(&engine->manifest, !options->reference_first, order);
+    n_order = keep_runnable(order, n_order, options);
     struct search s = {.engine = engine, .folder = folder};
     struct names wanted, rest = {0};
     list_wanted(engine, order, n_order, options, &wanted);

@@ -44,7 +44,7 @@ typedef struct {
 } vx_engine_first;
 
 typedef struct {
-    const char *strategy; /* "auto" (NULL too), "native", "quantized", "jit", "onnx" */
+    const char *strategy; /* "auto" (NULL too), "native", "half", "quantized", "jit", "onnx" */
     const char *device;   /* "cpu" (NULL too), "cuda", "mps" */
     const char *gemm;     /* matrix products of the native engine: "auto" (NULL too), "simd", "onednn", "blas" */
     vx_precision

@@ -19,6 +19,9 @@ typedef struct vx_strategy {
      * (docs/measurements.md, "Memory"). */
     size_t fixed_bytes;
     double bytes_per_byte;
+    /* Whether a level has what the strategy needs; auto passes over what has not, without being degraded by it. NULL:
+     * any level. */
+    bool (*runs_on)(vx_isa isa);
     /* Opens the artefact. manifest is borrowed and outlives the state. Errors as vx_engine_open. */
     vx_err (*open)(const char *folder, const vx_manifest *manifest, const vx_engine_options *options,
                    vx_strategy_state **ret_state, vx_errinfo *info);
@@ -38,6 +41,7 @@ typedef struct vx_strategy {
 } vx_strategy;
 
 extern const vx_strategy vx_strategy_native;    /* native.c */
+extern const vx_strategy vx_strategy_half;      /* native.c */
 extern const vx_strategy vx_strategy_quantized; /* native.c */
 extern const vx_strategy vx_strategy_jit;       /* hosted.c */
 extern const vx_strategy vx_strategy_onnx;      /* hosted.c */

@@ -25,9 +25,9 @@ engines=$(jq -r --arg size "$size" '.[][] | select(.model == $size and .threads 
     awk '!seen[$0]++')
 jq -r --arg size "$size" '.[][] | select(.model == $size and .threads == 1)
     | [.contender, .seconds, (.network_ms.median + (.features_ms.median // 0))] | @tsv' "$bench/engine.json" >"$work/engine.tsv"
-# The service by what it was given (weights alone, or a baked folder), and by body.
+# The service by what it was given (weights alone, or a baked folder, or that and a strategy), and by body.
 jq -r --arg size "$size" '.[] | select(.repeated_percent == 0 and .terminate == null and (.model | endswith($size)))
-    | [if .model | test("peers-") then "baked folder" else "weights alone" end + ", " + .body,
+    | [if .model | test("peers-") then "baked" else "weights alone" end + (.settings | if length > 0 then ": " + last else "" end) + ", " + .body,
        .clients, .per_second, .p99_ms] | @tsv' "$bench/http.json" >"$work/http.tsv"
 services=$(cut -f1 "$work/http.tsv" | awk '!seen[$0]++')
 jq -r --arg size "$size" '.[] | arrays | .[] | select(.program and (.model | startswith($size)))

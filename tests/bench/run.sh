@@ -210,33 +210,42 @@ memory() {
 }
 
 # ---- e: HTTP --------------------------------------------------------------------------------------------------------
+# What one model folder is asked for: 8-bit weights of the large one are forced, since auto leaves those of random weights out.
+http_run() { # model, switches of tests/tools/load.c...
+    local model=$1 folder
+    shift
+    folder=$(folder_of "${model%-int8}")
+    case $model in
+    *-int8) must "$build/tools/load" --service "$build/voxlock-cloud" --model "$folder" --cosine 0.98 "$@" -- --strategy quantized ;;
+    *) must "$build/tools/load" --service "$build/voxlock-cloud" --model "$folder" "$@" ;;
+    esac
+}
+
 http() {
-    local model body clients parts=() file
+    local model body clients parts=() file asked=("${served[@]}")
+    ! is_baked 20.8M || asked+=(20.8M-baked-int8)
     # More than 64 clients at once: the default queue would answer the others 429, which is not what is measured here.
     export VOXLOCK_QUEUE=256
     heading "HTTP: 3 s int16 clips, keep-alive, loopback; load generator and service share the cores"
-    for model in "${served[@]}"; do
+    for model in "${asked[@]}"; do
         echo "model $model"
         for body in json raw; do
             for clients in 1 2 10 100; do
                 file=$out/http-$model-$body-$clients.json
                 parts+=("$file")
-                must "$build/tools/load" --service "$build/voxlock-cloud" --model "$(folder_of "$model")" --body "$body" \
-                    --clients "$clients" --seconds "$http_s" --unique --json "$file"
+                http_run "$model" --body "$body" --clients "$clients" --seconds "$http_s" --unique --json "$file"
             done
         done
         file=$out/http-$model-repeated.json
         parts+=("$file")
-        must "$build/tools/load" --service "$build/voxlock-cloud" --model "$(folder_of "$model")" --body raw --clients 10 \
-            --seconds "$http_s" --json "$file"
+        http_run "$model" --body raw --clients 10 --seconds "$http_s" --json "$file"
     done
     heading "HTTP: 100 clients for $long_s s, then SIGTERM under load"
-    for model in "${served[@]}"; do
+    for model in "${asked[@]}"; do
         echo "model $model"
         file=$out/http-$model-terminate.json
         parts+=("$file")
-        must "$build/tools/load" --service "$build/voxlock-cloud" --model "$(folder_of "$model")" --clients 100 \
-            --seconds "$long_s" --unique --terminate --json "$file"
+        http_run "$model" --clients 100 --seconds "$long_s" --unique --terminate --json "$file"
     done
     unset VOXLOCK_QUEUE
     join "$out/http.json" "${parts[@]}"
@@ -298,6 +307,8 @@ peers() {
     is_baked 20.8M || return
     echo "voxlock-cloud, baked folder: auto"
     run_load beside-peers-baked 20.8M-baked --clients 10 --seconds "$load_s" --unique
+    echo "voxlock-cloud, baked folder: int8"
+    run_load beside-peers-int8 20.8M-baked --clients 10 --seconds "$load_s" --unique --cosine 0.98 -- --strategy quantized
 }
 
 load() {

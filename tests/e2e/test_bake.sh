@@ -50,6 +50,17 @@ others_are_there() {
         fi
     done
 }
+# Half the weights of the convolutions, measured where this machine multiplies in bf16.
+half_is_there() {
+    local entry
+    entry=$(field .artefacts.half "$work/baked") &&
+        jq -e --argjson native "$(field .artefacts.native.bytes "$work/baked")" '.bytes > 0 and .bytes < 0.8 * $native' <<<"$entry" || return 1
+    if grep -qs avx512_bf16 /proc/cpuinfo; then
+        jq -e '.cosine_min >= 0.9995 and .inference_ms > 0 and .precision == "bf16"' <<<"$entry"
+    else
+        jq -e 'has("inference_ms") | not' <<<"$entry"
+    fi
+}
 self_test_is_added() {
     field '.self_test | .signal == "voxlock-1" and (.embedding | length) == 192' "$work/baked" &&
         ! field .self_test $golden
@@ -58,7 +69,7 @@ self_test_is_added() {
 clips_are_real() {
     [ "$(field .parity.clips "$work/baked")" -eq 22 ] && field '.parity._source | test("LibriSpeech.*CC BY 4.0")' "$work/baked"
 }
-no_leftovers() { [ "$(find "$work/baked" -mindepth 1 | wc -l)" -eq 6 ]; }
+no_leftovers() { [ "$(find "$work/baked" -mindepth 1 | wc -l)" -eq 7 ]; }
 no_build_paths() {
     ! grep -aq debug_pkl "$work/baked/ecapa_jit_traced.pt" && ! grep -aqF "$PWD" "$work"/baked/*
 }
@@ -69,7 +80,7 @@ same_embedding() {
 same_bytes_again() { # the manifest differs, since times do
     local file
     bake $golden "$work/again" || return 1
-    for file in model.safetensors ecapa_jit_traced.pt ecapa_model.onnx parity.safetensors; do
+    for file in model.safetensors model_bf16.safetensors model_int8.safetensors ecapa_jit_traced.pt ecapa_model.onnx parity.safetensors; do
         cmp "$work/baked/$file" "$work/again/$file" || return 1
     done
 }
@@ -160,7 +171,7 @@ checks() { # folder, options...: the JSON goes to $work/json
 json_is_complete() {
     checks "$work/baked" && jq -e '
         .holds and .model == "golden-ecapa-64" and (.digest | test("^sha256:[0-9a-f]{64}$")) and .clips == 22 and .seconds > 60
-        and (.artefacts | length) == 4 and (.auto.strategy | type) == "string" and (.auto.reason | test("^auto: "))
+        and (.artefacts | length) == 5 and (.auto.strategy | type) == "string" and (.auto.reason | test("^auto: "))
         and (.artefacts[0] | .strategy == "native" and .verdict == "ok" and .reason == "" and .precision == "f32"
             and .device == "cpu" and (.library | length) > 0 and (.isa | length) > 0 and .cosine_min >= 0.99999
             and .cosine_median >= .cosine_min and .load_ms > 0 and .inference_ms > 0 and (.memory_mb | type) == "number"
@@ -261,6 +272,7 @@ check "its weights are the same bytes" weights_are_unchanged
 check "what the source's manifest says of the model stays" what_the_source_says_stays
 check "native was measured" native_is_measured
 check "TorchScript and ONNX are there, and measured where this build can run them" others_are_there
+check "weights in bf16 are there, and measured where this machine multiplies them" half_is_there
 check "a self-test was added" self_test_is_added
 check "the clips are the repository's recordings, each once, with their licence" clips_are_real
 check "nothing else lies in the folder" no_leftovers
@@ -280,6 +292,8 @@ while read -r strategy file; do
     check "another digest in the manifest is found: $strategy" changed_digest_is_found "$strategy"
 done <<'EOF'
 native model.safetensors
+half model_bf16.safetensors
+quantized model_int8.safetensors
 jit ecapa_jit_traced.pt
 onnx ecapa_model.onnx
 EOF

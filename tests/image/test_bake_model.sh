@@ -40,15 +40,17 @@ checkpoint() {
 make_baked() { # jq filter on the manifest
     rm -rf "$work/baked" && cp -r $golden "$work/baked" && chmod -R u+w "$work/baked" && echo network >"$work/baked/net.pt" &&
         echo clips >"$work/baked/parity.safetensors" && cp "$work/baked/model.safetensors" "$work/baked/model_int8.safetensors" &&
+        cp "$work/baked/model.safetensors" "$work/baked/model_bf16.safetensors" &&
         jq '.artefacts.quantized = .artefacts.native + {file: "model_int8.safetensors"} |
+            .artefacts.half = .artefacts.native + {file: "model_bf16.safetensors"} |
             .artefacts.jit = .artefacts.native + {file: "net.pt"} | .artefacts.onnx = .artefacts.jit |
             .parity = {file: "parity.safetensors"} | '"$1" $golden/$manifest >"$work/baked/$manifest"
 }
 
 other_forms_stay_out() {
     make_baked . && bake "$work/baked" &&
-        jq -e '(.artefacts | keys) == ["native", "quantized"] and (has("parity") | not)' "$work/out/$manifest" &&
-        [ "$(ls -A "$work/out")" = "$(printf '%s\n' $manifest model.safetensors model_int8.safetensors)" ]
+        jq -e '(.artefacts | keys) == ["half", "native", "quantized"] and (has("parity") | not)' "$work/out/$manifest" &&
+        [ "$(ls -A "$work/out")" = "$(printf '%s\n' $manifest model.safetensors model_bf16.safetensors model_int8.safetensors)" ]
 }
 
 programs_read_it() {

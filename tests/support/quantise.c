@@ -1,4 +1,4 @@
-/* quantise.c - f32 model to int8 artefact. */
+/* quantise.c - f32 model to int8 and bf16 artefacts. */
 #include "tests/support/quantise.h"
 
 #include <jansson.h>
@@ -114,18 +114,45 @@ static void name_convs(work *w)
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
-static void *add(work *w, const char *name, const char *suffix, const char *dtype, size_t value_bytes, int n_dims,
-                 size_t d0, size_t d1)
+/* A d2 of 0: two dimensions, a d1 of 0: one. */
+static void *add(work *w, const char *name, const char *suffix, const char *dtype, size_t value_bytes, size_t d0,
+                 size_t d1, size_t d2)
 {
     entry *e = &w->entries[w->n_entries++];
     snprintf(e->name, sizeof e->name, "%s.%s", name, suffix);
     e->dtype = dtype;
-    e->n_dims = n_dims;
+    e->n_dims = d1 == 0 ? 1 : d2 == 0 ? 2 : 3;
     e->shape[0] = d0;
     e->shape[1] = d1;
-    e->bytes = d0 * (n_dims > 1 ? d1 : 1) * value_bytes;
+    e->shape[2] = d2;
+    e->bytes = d0 * (d1 ? d1 : 1) * (d2 ? d2 : 1) * value_bytes;
     e->own = true;
     return (void *)(uintptr_t)(e->data = calloc(1, e->bytes));
+}
+
+/* The attention's first layer is rounded in one part only; the other is a tensor of its own. */
+static void add_context(work *w, size_t index)
+{
+    const vx_dense *d = &w->net.attention_context;
+    if (w->convs[index] != &w->net.attention_in)
+        return;
+    float *context = add(w, w->names[index], "context", "F32", 4, d->n_out, d->n_in, 0);
+    for (size_t row = 0; row < d->n_out; row++)
+        memcpy(context + row * d->n_in, d->weight + row * d->weight_ld, d->n_in * sizeof *context);
+}
+
+static void halve(work *w, size_t index)
+{
+    const vx_conv *c = w->convs[index];
+    const size_t depth = c->n_in * c->taps;
+    uint16_t *weight = add(w, w->names[index], "weight", "BF16", 2, c->n_out, c->n_in, c->taps);
+    for (size_t row = 0; row < c->n_out; row++)
+        for (size_t k = 0; k < depth; k++) {
+            uint32_t bits;
+            memcpy(&bits, (const float *)c->weight + row * c->weight_ld + k, sizeof bits);
+            weight[row * depth + k] = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+        }
+    add_context(w, index);
 }
 
 static void quantise(work *w, size_t index)
@@ -133,10 +160,10 @@ static void quantise(work *w, size_t index)
     const vx_conv *c = w->convs[index];
     const char *name = w->names[index];
     const size_t depth = c->n_in * c->taps, padded = (depth + PADDING - 1) / PADDING * PADDING;
-    int8_t *weight = add(w, name, "weight", "I8", 1, 2, c->n_out, padded);
-    float *weight_scale = add(w, name, "weight_scale", "F32", 4, 1, c->n_out, 0);
-    float *input_scale = add(w, name, "input_scale", "F32", 4, 1, c->n_in, 0);
-    float *input_zero = add(w, name, "input_zero", "F32", 4, 1, c->n_in, 0);
+    int8_t *weight = add(w, name, "weight", "I8", 1, c->n_out, padded, 0);
+    float *weight_scale = add(w, name, "weight_scale", "F32", 4, c->n_out, 0, 0);
+    float *input_scale = add(w, name, "input_scale", "F32", 4, c->n_in, 0, 0);
+    float *input_zero = add(w, name, "input_zero", "F32", 4, c->n_in, 0, 0);
     for (size_t i = 0; i < c->n_in; i++) {
         const float span = fmaxf(w->high[index][i] - w->low[index][i], 1e-6f);
         input_scale[i] = VX_INT8_TOP / span;
@@ -151,15 +178,10 @@ static void quantise(work *w, size_t index)
         for (size_t k = 0; k < depth; k++)
             weight[row * padded + k] = (int8_t)lrintf(from[k] / input_scale[k / c->taps] / weight_scale[row]);
     }
-    if (c == &w->net.attention_in) {
-        const vx_dense *d = &w->net.attention_context;
-        float *context = add(w, name, "context", "F32", 4, 2, d->n_out, d->n_in);
-        for (size_t row = 0; row < d->n_out; row++)
-            memcpy(context + row * d->n_in, d->weight + row * d->weight_ld, d->n_in * sizeof *context);
-    }
+    add_context(w, index);
 }
 
-static bool is_quantised(const work *w, const char *tensor)
+static bool is_rounded(const work *w, const char *tensor)
 {
     for (size_t i = 0; i < w->n_entries; i++)
         if (w->entries[i].own && strcmp(w->entries[i].name, tensor) == 0)
@@ -171,7 +193,7 @@ static void copy_others(work *w)
 {
     for (size_t i = 0; i < vx_safetensors_count(w->file); i++) {
         const vx_tensor *t = vx_safetensors_at(w->file, i);
-        if (is_quantised(w, t->name))
+        if (is_rounded(w, t->name))
             continue;
         entry *e = &w->entries[w->n_entries++];
         snprintf(e->name, sizeof e->name, "%s", t->name);
@@ -212,7 +234,13 @@ static bool write_file(const work *w, const char *path)
     return file && fclose(file) == 0 && ok;
 }
 
-static bool name_in_manifest(const char *folder, const char *path)
+/* What an artefact is to be. */
+typedef struct {
+    const char *strategy, *file, *precision;
+    void (*round)(work *w, size_t index);
+} target;
+
+static bool name_in_manifest(const char *folder, const char *path, const target *to)
 {
     char manifest_path[512], hex[VX_SHA256_HEX];
     uint8_t digest[VX_SHA256_BYTES];
@@ -222,9 +250,9 @@ static bool name_in_manifest(const char *folder, const char *path)
     bool ok = manifest && vx_map_open(path, &map, NULL) == VX_OK && vx_sha256_of(map.data, map.len, digest) == VX_OK;
     if (ok) {
         vx_hex(digest, sizeof digest, hex);
-        json_object_set_new(json_object_get(manifest, "artefacts"), "quantized",
-                            json_pack("{s:s, s:I, s:s, s:s}", "file", QUANTISED_WEIGHTS, "bytes", (json_int_t)map.len,
-                                      "sha256", hex, "precision", "int8"));
+        json_object_set_new(json_object_get(manifest, "artefacts"), to->strategy,
+                            json_pack("{s:s, s:I, s:s, s:s}", "file", to->file, "bytes", (json_int_t)map.len, "sha256",
+                                      hex, "precision", to->precision));
         ok = json_dump_file(manifest, manifest_path, JSON_INDENT(1)) == 0;
     }
     vx_map_close(&map);
@@ -232,7 +260,7 @@ static bool name_in_manifest(const char *folder, const char *path)
     return ok;
 }
 
-bool quantise_folder(const char *folder, const vx_clip *clips, size_t n_clips, const char *keep)
+static bool round_folder(const char *folder, const target *to, const vx_clip *clips, size_t n_clips, const char *keep)
 {
     char path[512];
     vx_errinfo info = {0};
@@ -257,10 +285,10 @@ bool quantise_folder(const char *folder, const vx_clip *clips, size_t n_clips, c
     if (ok) {
         for (size_t i = 0; i < w->n_convs; i++)
             if (!keep || !strstr(w->names[i], keep))
-                quantise(w, i);
+                to->round(w, i);
         copy_others(w);
-        snprintf(path, sizeof path, "%s/%s", folder, QUANTISED_WEIGHTS);
-        ok = write_file(w, path) && name_in_manifest(folder, path);
+        snprintf(path, sizeof path, "%s/%s", folder, to->file);
+        ok = write_file(w, path) && name_in_manifest(folder, path, to);
     }
     if (!ok)
         fprintf(stderr, "quantise: %s: %s\n", folder, vx_errinfo_text(&info, err));
@@ -278,4 +306,16 @@ bool quantise_folder(const char *folder, const vx_clip *clips, size_t n_clips, c
     }
     free(w);
     return ok;
+}
+
+bool quantise_folder(const char *folder, const vx_clip *clips, size_t n_clips, const char *keep)
+{
+    static const target int8 = {"quantized", QUANTISED_WEIGHTS, "int8", quantise};
+    return round_folder(folder, &int8, clips, n_clips, keep);
+}
+
+bool halve_folder(const char *folder, const char *keep)
+{
+    static const target bf16 = {"half", HALVED_WEIGHTS, "bf16", halve};
+    return round_folder(folder, &bf16, NULL, 0, keep);
 }

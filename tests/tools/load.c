@@ -334,6 +334,10 @@ static int write_json(const arguments *a, double engine_per_second, const servic
     add_all(root, json_pack("{s:f, s:f, s:f, s:f, s:o, s:o}", "offered_per_second", per_second(r->begun, r->asking_s),
                             "refused_p50_ms", at(refusals, 0.5), "refused_p99_ms", at(refusals, 0.99), "refused_max_ms",
                             at(refusals, 1), "silent", crowd_json(&r->silent), "slow", crowd_json(&r->slow)));
+    json_t *settings = json_array();
+    for (int i = 0; i < a->n_settings; i++)
+        json_array_append_new(settings, json_string(a->settings[i]));
+    json_object_set_new(root, "settings", settings);
     json_t *samples = json_array();
     for (size_t i = 0; i < r->n_rss; i++)
         json_array_append_new(samples, json_real(r->rss_mb[i]));
