@@ -395,8 +395,7 @@ static bool is_strong(const vx_runtime *r, const vx_attempt_outcome *out)
     return out->verdict == VX_AUTHENTICATE && (out->challenge_passed || (measured && out->decision.p >= r->strong));
 }
 
-/* Measured, and rather a living voice than not: a throat and a room to learn from. */
-static bool is_alive(const vx_attempt_outcome *out)
+bool vx_attempt_is_alive(const vx_attempt_outcome *out)
 {
     const vx_evidence *physics = &out->evidence[VX_SOURCE_PHYSICS];
     return physics->status == VX_EVIDENCE_VALID && physics->confidence >= 0.5;
@@ -421,7 +420,7 @@ static vx_err remember(vx_runtime *r, const vx_attempt_request *request, const g
                               .report = out->examined ? &g->pava : NULL,
                               .when_ms = now_ms,
                               .accepted = out->verdict == VX_AUTHENTICATE,
-                              .strong = is_strong(r, out) && is_alive(out)};
+                              .strong = is_strong(r, out) && vx_attempt_is_alive(out)};
     int64_t speaker = 0;
     vx_err err = find_claimed(r, g, out, &speaker);
     if (err == VX_ERR_NOT_ENROLLED)
@@ -494,17 +493,50 @@ static void note_physics(gathering *g, vx_attempt_outcome *out)
     (void)pthread_mutex_unlock(&g->lock);
 }
 
+/* All layers that have a say were there in time, whatever they found. */
+static bool came_in_time(const vx_pava_report *pava)
+{
+    for (int i = 0; i < VX_N_LAYERS; i++)
+        if (pava->layers[i].status == VX_EVIDENCE_UNAVAILABLE && vx_pava_layer_has_say((vx_pava_layer)i))
+            return false;
+    return true;
+}
+
 /* Digits prove that it is no recording. A machine that speaks on demand can say them as well: where physics speaks against
  * a living voice so clearly that no verdict would open by itself (decide.c), they prove nothing. Nor where physics is
- * inconclusive and what it did measure is likelier a machine's: else a machine would get by digits what it loses by one
- * measure, if it kept that measure from being taken. */
-static bool is_accused(const vx_attempt_outcome *out)
+ * inconclusive, unless it did measure, and what it measured is no likelier a machine's: else a machine would get by digits
+ * what it loses by its sound, if it kept that from being judged by being too loud, too short or too long. */
+static bool is_cleared(const vx_runtime *r, const vx_attempt_outcome *out)
 {
     static const double LEAST = 0.35, EVEN = 0.5;
     const vx_evidence *physics = &out->evidence[VX_SOURCE_PHYSICS];
+    if (!r->physics_on)
+        return true; /* the owner wants it so, and was told what that costs (docs/security.md) */
     if (physics->status == VX_EVIDENCE_VALID)
-        return !(physics->confidence >= LEAST);
-    return out->examined && out->pava.analysed && !(out->pava.measured <= EVEN);
+        return physics->confidence >= LEAST;
+    return out->examined && out->pava.analysed && came_in_time(&out->pava) && out->pava.measured <= EVEN;
+}
+
+/* Opens what is lacking nothing but proof that somebody speaks here and now. */
+static void take_answer(const vx_runtime *r, vx_attempt_outcome *out)
+{
+    const vx_evidence *physics = &out->evidence[VX_SOURCE_PHYSICS];
+    if (out->verdict != VX_CHALLENGE || !out->voice_accepted)
+        return;
+    out->challenge_passed = is_cleared(r, out);
+    if (out->challenge_passed) {
+        out->verdict = VX_AUTHENTICATE;
+        (void)snprintf(out->sentence, sizeof out->sentence, "It is your voice, and it said the digits.");
+    } else if (physics->status == VX_EVIDENCE_VALID) {
+        (void)snprintf(out->sentence, sizeof out->sentence,
+                       "The digits were right, but they do not sound spoken here and now: type your password.");
+    } else {
+        (void)snprintf(
+            out->sentence, sizeof out->sentence,
+            "The digits were right, but nothing shows that they were spoken here and now (%.120s): try again, "
+            "or type your password.",
+            physics->reason);
+    }
 }
 
 /* Everything between the two records. VX_OK: decided; VX_ERR_CLOSED: `out` is a state of its own. */
@@ -535,12 +567,8 @@ static vx_err judge(vx_runtime *r, const vx_attempt_request *request, gathering 
     vx_decide(out->evidence, &decide, &out->decision);
     out->verdict = out->decision.verdict;
     (void)snprintf(out->sentence, sizeof out->sentence, "%s", out->decision.sentence);
-    out->challenge_passed =
-        request->answered && out->verdict == VX_CHALLENGE && out->voice_accepted && !is_accused(out);
-    if (out->challenge_passed) {
-        out->verdict = VX_AUTHENTICATE;
-        (void)snprintf(out->sentence, sizeof out->sentence, "It is your voice, and it said the digits.");
-    }
+    if (request->answered)
+        take_answer(r, out);
     out->starter = r->manifest.starter;
     out->may_unlock = out->verdict == VX_AUTHENTICATE && speaker.armed && (!out->starter || speaker.starter_accepted);
     return VX_OK;

@@ -21,10 +21,11 @@ typedef struct {
     size_t n;
     double clipped_share;   /* of the source's samples, as the decoder counted; negative: count here */
     const char *microphone; /* "" when unknown */
-    bool own_speaker;       /* this computer's loudspeaker was playing meanwhile */
+    bool own_speaker;       /* this computer's loudspeaker was playing meanwhile, or at its end */
     bool live;              /* spoken here and now: habits and places are learned from a strong acceptance */
     bool answered; /* the recording holds the digits that were just asked for: where the verdict would be CHALLENGE,
-                               and the voice alone is accepted, it is AUTHENTICATE */
+                      the voice alone is accepted, and physics has measured and does not speak for a machine, it is
+                      AUTHENTICATE */
 } vx_attempt_request;
 
 typedef struct {
@@ -55,6 +56,9 @@ typedef struct {
  * Errors  those of the store, NOMEM */
 VX_MUST_CHECK vx_err vx_attempt_run(vx_runtime *runtime, const vx_attempt_request *request,
                                     vx_attempt_outcome *ret_outcome, vx_errinfo *info);
+
+/* Measured, and rather a living voice than not: what may be learned of, a throat, a room, another microphone. */
+bool vx_attempt_is_alive(const vx_attempt_outcome *outcome);
 
 /* The outcome for a program: {"id", "verdict", "sentence", "speaker", "may_unlock", "voice": {...} or null, "decision":
  * {...} or null, "quality", "route", "wait_s", "elapsed_ms"}. New reference; NULL when memory is out. */

@@ -28,7 +28,7 @@ typedef struct {
     vx_meter meter;
     int sign;      /* -1: none is held */
     bool aloud;    /* VOXLOCK_SPEAK=on: prompts are said, too */
-    bool playback; /* this computer's own loudspeaker was sounding when the last utterance ended */
+    bool playback; /* this computer's own loudspeaker sounded during the last utterance */
     bool a_file;   /* what is heard is a recording: nobody is prompted aloud, and nothing of it may be skipped */
 } vx_guide;
 

@@ -114,7 +114,7 @@ static vx_err judge(run_state *r, const vx_heard *heard, uint64_t known_ns, bool
         .n = answered ? heard->end - heard->begin : heard->n,
         .clipped_share = -1,
         .microphone = microphone.device,
-        .own_speaker = microphone.has_playback && microphone.playback,
+        .own_speaker = heard->playback,
         .live = !r->live->from_file,
         .answered = answered};
     vx_err err = vx_attempt_run(r->live->runtime, &request, &out->attempt, info);
@@ -164,11 +164,15 @@ static vx_err reject_answer(const run_state *r, vx_live_outcome *out, vx_errinfo
     err = vx_attempt_end(store, record.id, &record, info);
     if (err == VX_OK) {
         out->attempt.id = record.id;
+        /* An answer that was judged has said what was lacking. */
+        if (!out->digits_right)
+            (void)snprintf(out->attempt.sentence, sizeof out->attempt.sentence,
+                           "Those were not the digits asked for: try again, or type your password.");
+        else if (out->attempt.verdict == VX_CHALLENGE && !out->attempt.voice_accepted)
+            (void)snprintf(out->attempt.sentence, sizeof out->attempt.sentence,
+                           "The digits were right, the voice was not: try again, or type your password.");
         out->attempt.verdict = VX_REJECT;
         out->attempt.may_unlock = false;
-        (void)snprintf(out->attempt.sentence, sizeof out->attempt.sentence, "%s",
-                       out->digits_right ? "The digits were right, the voice was not: try again, or type your password."
-                                         : "Those were not the digits asked for: try again, or type your password.");
     }
     return err;
 }
@@ -288,8 +292,10 @@ static vx_err challenge(run_state *r, vx_live_outcome *out, vx_heard *ret_heard,
         (void)vx_errinfo_set(info, err, "%s", vx_errinfo_text(&why, err));
     if (!out->challenged)
         return err;
-    /* REJECT and ESCALATE of the answer are on record already. */
-    if (out->attempt.verdict != VX_CHALLENGE)
+    /* These verdicts on the answer are on record already. Whatever else became of it, such as being too loud to be judged, is
+     * no pass. */
+    const vx_verdict verdict = out->attempt.verdict;
+    if (verdict == VX_AUTHENTICATE || verdict == VX_REJECT || verdict == VX_ESCALATE)
         return err;
     const vx_err rejected = reject_answer(r, out, err == VX_OK ? info : NULL);
     return err == VX_OK ? rejected : err;
@@ -326,7 +332,9 @@ vx_err vx_live_follow(const vx_live *live, const vx_live_command *heard, const c
         err = vx_errinfo_set(info, VX_ERR_CLOSED, "nobody waited for the verdict any more");
     if (err == VX_OK) {
         open_screen(&r, &out);
-        if (answer.samples && !live->from_file)
+        /* A profile learns from nothing less than a voice that was found living, where that is looked for. */
+        const bool proved = vx_attempt_is_alive(&out.attempt) || !live->runtime->physics_on;
+        if (answer.samples && !live->from_file && proved)
             keep_variant(&r, &answer);
         *ret_outcome = out;
     }

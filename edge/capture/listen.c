@@ -49,6 +49,7 @@ typedef struct {
     bool by_pause;     /* over, since whoever listens had heard enough */
     size_t begin, end; /* of the utterance */
     size_t quiet;      /* where the speaker fell silent last */
+    size_t played;     /* where the computer's own loudspeaker was last heard of; 0: nowhere */
     double room_dbfs;  /* level of the noise; 0: none was heard */
     int n_fading;      /* frames before it that are speech by their level only */
     int n_silent;      /* frames since the last that is speech */
@@ -220,6 +221,8 @@ static vx_err hear(ear *e, vx_errinfo *info)
         vx_err err = hear_frame(e, e->inside ? due_in(STALL_S) : wait_due_ns, &cause);
         vx_capture_state state;
         vx_capture_get_state(e->capture, &state);
+        if (state.has_playback && state.playback)
+            e->played = e->base + e->n;
         /* A device has no end: it was stopped, and what it was about to say is nobody's. */
         const bool ends = err == VX_ERR_CLOSED && !e->stopped && strcmp(state.source, "file") == 0;
         if (ends || (err == VX_ERR_DEADLINE && e->inside)) {
@@ -290,6 +293,7 @@ vx_err vx_hear(vx_capture *capture, vx_vad *vad, const vx_listen_options *option
                                 .n = n,
                                 .begin = begin < n ? begin : n,
                                 .end = end < n ? end : n,
+                                .playback = e.played > e.begin,
                                 .ended_ns = vx_capture_time_ns(capture, e.n_earlier + quiet)};
         return VX_OK;
     }

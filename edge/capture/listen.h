@@ -33,6 +33,7 @@ typedef struct {
     float *samples; /* [n], 16 kHz mono, owned: room before, utterance, room behind; wiped by vx_heard_done */
     size_t n;
     size_t begin, end; /* the utterance in it */
+    bool playback;     /* this computer's own loudspeaker sounded since the utterance began, where the system tells */
     uint64_t ended_ns; /* vx_now_ns() when the speaker fell silent (not when that was noticed) */
 } vx_heard;
 

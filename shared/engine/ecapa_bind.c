@@ -56,7 +56,9 @@ static const vx_tensor *tensor(struct binder *b, const char *prefix, const char 
     char name[128], expected[96];
     snprintf(name, sizeof name, "%s.%s", prefix, suffix);
     size_t at = (size_t)snprintf(expected, sizeof expected, "%s",
-                                 dtype == VX_DTYPE_I8 ? "i8" : dtype == VX_DTYPE_BF16 ? "bf16" : "f32");
+                                 dtype == VX_DTYPE_I8     ? "i8"
+                                 : dtype == VX_DTYPE_BF16 ? "bf16"
+                                                          : "f32");
     for (int i = 0; i < n_dims; i++)
         at += (size_t)(shape[i] ? snprintf(expected + at, sizeof expected - at, "%s%zu", i ? " x " : " ", shape[i])
                                 : snprintf(expected + at, sizeof expected - at, "%sn", i ? " x " : " "));

@@ -21,6 +21,10 @@ static void set_physics(void *arg, const float *samples, size_t n, const vx_pava
     const desk *d = arg;
     (void)known, (void)deadline_ns;
     *ret_report = (vx_pava_report){.analysed = d->measured != 0, .measured = d->measured};
+    for (int i = 0; i < VX_N_LAYERS; i++)
+        ret_report->layers[i].status = VX_EVIDENCE_INCONCLUSIVE;
+    if (d->late)
+        ret_report->layers[VX_LAYER_SYNTHETIC].status = VX_EVIDENCE_UNAVAILABLE;
     if (d->delay_ms > 0)
         nanosleep(&(struct timespec){d->delay_ms / 1000, d->delay_ms % 1000 * 1000000L}, NULL);
     *ret_evidence = samples && n > 0 ? d->physics : (vx_evidence){0};

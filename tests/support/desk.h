@@ -18,6 +18,7 @@ typedef struct {
     /* What the physics say, and after how long; set before an attempt. */
     vx_evidence physics;
     double measured; /* the risk by what could be measured; not 0: the layers were asked */
+    bool late;       /* one of the layers was not there in time */
     int delay_ms;
 } desk;
 

@@ -214,7 +214,8 @@ static void bf16_weights_under_another_name(void **state)
         json_object_del(entry, "precision");
         json_object_set_new(artefacts, names[i], entry);
         model_copy_set_manifest(&copy, manifest);
-        expect_refusal(copy.path, options_for(names[i], VX_PRECISION_AUTO, vx_isa_best()), VX_ERR_MODEL_SHAPE, "'half'");
+        expect_refusal(copy.path, options_for(names[i], VX_PRECISION_AUTO, vx_isa_best()), VX_ERR_MODEL_SHAPE,
+                       "'half'");
         model_copy_drop(&copy, HALVED_WEIGHTS);
         model_copy_done(&copy);
     }

@@ -141,6 +141,39 @@ static void an_utterance_is_found_with_the_room_around(void **state)
     rig_end(&r, &s);
 }
 
+/* What was played while somebody seemed to speak is told, also where it has ended by the time that the end is noticed; what
+ * ended before the first word is not. */
+static void playback_during_the_words_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        double from_s, to_s;
+        bool told;
+    } cases[] = {{0, 0, false}, {0, 1.2, false}, {2, 3.6, true}, {2.8, 3, true}, {0, 5.6, true}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        sound s = {0};
+        rig r;
+        vx_heard heard;
+        add_room(&s, 2);
+        add_words(&s, 1.6);
+        add_room(&s, 2);
+        rig_begin(&r, &fake_file, &s);
+        const size_t cuts[] = {0, (size_t)(cases[i].from_s * RATE), (size_t)(cases[i].to_s * RATE), s.n};
+        for (int k = 0; k < 3; k++) {
+            r.steps[k] = r.steps[0];
+            r.steps[k].samples = s.samples + cuts[k];
+            r.steps[k].n_frames = cuts[k + 1] - cuts[k];
+            r.steps[k].playback = k == 1;
+        }
+        fake_play(r.steps, 3, 333);
+        assert_int_equal(vx_hear(r.capture, r.vad, &usual, &heard, NULL), VX_OK);
+        if (heard.playback != cases[i].told)
+            fail_msg("%g to %g s: %d", cases[i].from_s, cases[i].to_s, heard.playback);
+        vx_heard_done(&heard);
+        rig_end(&r, &s);
+    }
+}
+
 static void the_end_of_speech_is_known_to_30_ms(void **state)
 {
     (void)state;
@@ -455,6 +488,7 @@ int main(void)
     print_message("# seed %u\n", SEED);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_utterance_is_found_with_the_room_around),
+        cmocka_unit_test(playback_during_the_words_is_told),
         cmocka_unit_test(the_end_of_speech_is_known_to_30_ms),
         cmocka_unit_test(the_second_speaker_is_heard_after_the_first),
         cmocka_unit_test(speech_that_goes_on_is_cut_off),
