@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "shared/base/file.h"
 #include "tests/support/cli.h"
 #include "tests/support/model_copy.h"
 #include "tests/support/scratch.h"
@@ -379,6 +380,11 @@ static void the_list_for_a_mac_is_the_same_for_people_and_programs(void **state)
     cli_result text = cli_run(CLI_ARGS("doctor", "--macos")), json = cli_run(CLI_ARGS("doctor", "--macos", "--json"));
     assert_int_equal(text.status, CLI_OK);
     assert_int_equal(json.status, CLI_OK);
+    /* And on paper. */
+    vx_buf page = {0};
+    assert_int_equal(vx_file_read("docs/macos.md", 1 << 20, &page, NULL), VX_OK);
+    assert_non_null(strstr(cli_text(&page), cli_text(&text.out)));
+    vx_buf_done(&page);
     json_t *root = json_loads(cli_text(&json.out), 0, NULL);
     const json_t *steps = json_object_get(root, "steps"), *step;
     assert_true(json_array_size(steps) >= 15);
