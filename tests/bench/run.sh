@@ -151,7 +151,8 @@ kernels() {
     local program
     for program in "$build"/bench/bench_*; do
         case $program in
-        *.d | */bench_engine | */bench_startup | */bench_memory) continue ;;
+        *.d | */bench_engine | */bench_startup | */bench_memory | */bench_verdict) continue ;; # sections of their own
+        */bench_decisions | */bench_movement | */bench_phrase | */bench_reverb | */bench_tract | */bench_vad) continue ;; # want recordings of yours
         esac
         heading "$(basename "$program")"
         must "$program"
@@ -358,7 +359,7 @@ soak() {
 
 # ---- h: the edge ----------------------------------------------------------------------------------------------------
 verdict() {
-    heading "verdict: utterance to recorded verdict on the device, beside its embedding alone"
+    heading "verdict: utterance to recorded verdict on the device, beside its embedding and its physics alone"
     local few=()
     [ "$quick" = no ] || few=(--runs 5)
     must "$build/bench/bench_verdict" "${few[@]}" starter=models/starter "20.8M=$(folder_of 20.8M)"
