@@ -121,7 +121,7 @@ static void conv_by_library(struct pass *p, const vx_conv *c, const float *x, co
     const vx_gemm_plugin *gemm = p->run->gemm;
     const size_t depth = c->n_in * c->taps, n_max = p->panel_floats / depth;
     const bool in_place = c->taps == 1 && !x_add;
-    for (size_t first = 0; first < p->n; first += n_max) {
+    for (size_t first = 0; first < p->n && row0 < row1; first += n_max) {
         size_t n = p->n - first < n_max ? p->n - first : n_max;
         const float *b = x + first;
         size_t ldb = p->ld;
@@ -146,32 +146,35 @@ static void conv_by_library(struct pass *p, const vx_conv *c, const float *x, co
         p->run->kernels->row->finish(c, row, y + (row - row0) * p->ld, p->n);
 }
 
-/* Rows [row0, row1) of a layer into y (whose first row is row0). */
-static void conv_rows(struct pass *p, int rank, const vx_conv *c, const float *x, const float *x_add, size_t row0,
-                      size_t row1, float *y)
+/* A layer whose first n_head rows go to head and the others to y, each to its own row there. */
+static void conv_split(struct pass *p, int rank, const vx_conv *c, const float *x, const float *x_add, size_t n_head,
+                       float *head, float *y)
 {
     const vx_product *product = p->run->kernels->product[c->number];
-    if (row0 == row1)
-        return;
-    if (p->run->gemm) {
-        conv_by_library(p, c, x, x_add, row0, row1, y);
-        return;
-    }
     vx_panels panels = {.data = p->panels + (size_t)rank * p->panel_floats, .capacity = p->panel_floats};
-    const size_t step = product->panels_fit(c, panels.capacity);
-    for (; panels.first < p->n; panels.first += step) {
-        panels.n = p->n - panels.first < step ? p->n - panels.first : step;
-        product->pack(c, x, x_add, p->ld, p->n, &panels);
-        product->multiply(c, &panels, row0, row1, y, p->ld);
+    size_t row0, row1;
+    share(p, rank, c->n_out, &row0, &row1);
+    const size_t split = n_head < row0 ? row0 : n_head < row1 ? n_head : row1;
+    head += row0 * p->ld;
+    y += split * p->ld;
+    if (p->run->gemm) {
+        conv_by_library(p, c, x, x_add, row0, split, head);
+        conv_by_library(p, c, x, x_add, split, row1, y);
+    } else if (row0 < row1) {
+        const size_t step = product->panels_fit(c, panels.capacity);
+        for (; panels.first < p->n; panels.first += step) {
+            panels.n = p->n - panels.first < step ? p->n - panels.first : step;
+            product->pack(c, x, x_add, p->ld, p->n, &panels);
+            product->multiply(c, &panels, row0, split, head, p->ld);
+            product->multiply(c, &panels, split, row1, y, p->ld);
+        }
     }
+    meet(p);
 }
 
 static void conv(struct pass *p, int rank, const vx_conv *c, const float *x, const float *x_add, float *y)
 {
-    size_t row0, row1;
-    share(p, rank, c->n_out, &row0, &row1);
-    conv_rows(p, rank, c, x, x_add, row0, row1, y + row0 * p->ld);
-    meet(p);
+    conv_split(p, rank, c, x, x_add, 0, y, y);
 }
 
 static float dense_row(const struct pass *p, const vx_dense *d, size_t row, const float *x)
@@ -184,11 +187,10 @@ static void excite(struct pass *p, int rank, const vx_ecapa_block *block, const 
 {
     const vx_row_kernels *k = p->run->kernels->row;
     size_t row0, row1, hidden0, hidden1;
-    float ignored;
     share(p, rank, p->net->channels, &row0, &row1);
     share(p, rank, p->net->se, &hidden0, &hidden1);
     for (size_t r = row0; r < row1; r++)
-        k->mean_std(p->t1 + r * p->ld, p->n, 0, &p->se_mean[r], &ignored);
+        p->se_mean[r] = k->mean(p->t1 + r * p->ld, p->n);
     meet(p);
     for (size_t r = hidden0; r < hidden1; r++)
         p->se_hidden[r] = fmaxf(dense_row(p, &block->se_squeeze, r, p->se_mean), 0.0f);
@@ -203,11 +205,10 @@ static void excite(struct pass *p, int rank, const vx_ecapa_block *block, const 
 
 static void se_res2_block(struct pass *p, int rank, const vx_ecapa_block *block, const float *x, float *y)
 {
-    const size_t part = p->net->channels / p->net->scale * p->ld;
-    conv(p, rank, &block->tdnn1, x, NULL, p->t1);
-    /* The first part passes through; each later one sees its own input plus the part before it. */
-    if (rank == 0)
-        memcpy(p->t2, p->t1, part * sizeof *p->t2);
+    const size_t width = p->net->channels / p->net->scale, part = width * p->ld;
+    /* The first part passes through, so it is written where the others' outputs go; each later one sees its own
+     * input plus the part before it. */
+    conv_split(p, rank, &block->tdnn1, x, NULL, width, p->t2, p->t1);
     for (size_t i = 1; i < p->net->scale; i++)
         conv(p, rank, &block->res2[i - 1], p->t1 + i * part, i > 1 ? p->t2 + (i - 1) * part : NULL, p->t2 + i * part);
     conv(p, rank, &block->tdnn2, p->t2, NULL, p->t1);

@@ -59,11 +59,11 @@ typedef struct {
 
 /* Packed input: the frames [first, first + n) of a convolution's input as panels of 32-bit lanes, contiguous in the
  * order in which the product reads them: [k block][panel][group][panel width]; k = channel * taps + tap. Lanes of
- * frames past n hold something harmless. */
+ * frames past n hold anything: they reach no output of a frame. */
 typedef struct {
     void *data;
     size_t capacity; /* lanes */
-    size_t first, n;
+    size_t first, n; /* first is a multiple of the panel width */
 } vx_panels;
 
 /* Matrix products in one kind of numbers. */
@@ -76,10 +76,11 @@ typedef struct {
     /* Frames that fit in `capacity` lanes for this convolution, a multiple of panel_width (0: not even one panel). */
     size_t (*panels_fit)(const vx_conv *conv, size_t capacity);
     /* Packs frames [p->first, p->first + p->n) of x (+ x_add where it is not NULL), converted.
-     * x, x_add [in] [n_in, n_frames], row stride ld; n_frames > (taps / 2) * dilation
+     * x, x_add [in] [n_in, n_frames], row stride ld; n_frames > (taps / 2) * dilation; columns up to the next multiple
+     *               of VX_ROW_FLOATS behind the last frame may be read, whatever they hold
      * int8: every level packs the same bytes; NaN becomes 127 */
     void (*pack)(const vx_conv *conv, const float *x, const float *x_add, size_t ld, size_t n_frames, vx_panels *p);
-    /* Rows [row0, row1) of the convolution for the packed frames.
+    /* Rows [row0, row1) of the convolution, which may be none, for the packed frames.
      * y [out] element (row, frame) goes to y[(row - row0) * ld + frame]; columns up to the next multiple of
      *         VX_ROW_FLOATS behind the last frame may be overwritten. Rounding: with k = n_in * taps
      *         f32   one fused multiply-add a product where the instruction set has it;
@@ -96,7 +97,9 @@ typedef struct {
     void (*finish)(const vx_conv *conv, size_t row, float *y, size_t n);
     /* sum a[i] * b[i] */
     float (*dot)(const float *a, const float *b, size_t n);
-    /* Mean, and standard deviation sqrt(max(mean (x - m)^2, floor)), of a row. */
+    /* Mean of a row, n > 0; |error| <= n * FLT_EPSILON * mean |x|. */
+    float (*mean)(const float *x, size_t n);
+    /* The same, and standard deviation sqrt(max(mean (x - m)^2, floor)). */
     void (*mean_std)(const float *x, size_t n, float floor, float *ret_mean, float *ret_std);
     /* y[i] = a[i] + gate * b[i] */
     void (*add_scaled)(const float *a, float gate, const float *b, size_t n, float *ret_y);

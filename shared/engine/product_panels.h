@@ -6,8 +6,6 @@
  *   PRODUCT_TABLE, PRODUCT_NAME, PRODUCT_ISA  the table and what it says
  * and behind product_<number>.h, which says what a lane holds.
  */
-#include <string.h>
-
 enum { PANEL = TILE_VECS * LANES };
 
 /* ---- packing -------------------------------------------------------------------------------------------------- */
@@ -30,26 +28,6 @@ static size_t panels_fit(const vx_conv *c, size_t capacity)
     return capacity / (groups(c) * PANEL) * PANEL;
 }
 
-/* Frames first .. first + n of a row, then zeros: in place where all of a panel lies inside, else a copy in `edge`,
- * reflected at both ends. */
-INLINE const float *window(const float *row, ptrdiff_t first, ptrdiff_t n, ptrdiff_t n_frames, float *edge)
-{
-    if (n == PANEL && first >= 0 && first + PANEL <= n_frames)
-        return row + first;
-    const ptrdiff_t inside = first < 0 ? -first : 0, stop = n_frames - first < n ? n_frames - first : n;
-    ptrdiff_t i = 0;
-    for (; i < inside && i < n; i++)
-        edge[i] = row[-(first + i)];
-    if (i < stop) {
-        memcpy(edge + i, row + first + i, (size_t)(stop - i) * sizeof *edge);
-        i = stop;
-    }
-    for (; i < n; i++)
-        edge[i] = row[2 * (n_frames - 1) - (first + i)];
-    memset(edge + n, 0, (size_t)(PANEL - n) * sizeof *edge);
-    return edge;
-}
-
 /* What one k of a convolution sees: a row, shifted. */
 typedef struct {
     const float *x, *x_add;
@@ -57,48 +35,67 @@ typedef struct {
     ptrdiff_t shift;
 } input_row;
 
-/* The lanes of one group for the n frames from `first`. Without a row the lanes stay 0, like the weights there. */
-INLINE void pack_group(const vx_conv *c, const input_row rows[GROUP], ptrdiff_t first, ptrdiff_t n, ptrdiff_t n_frames,
-                       lane_any *out)
+/* The frames from t, reflected at both ends of the row. Lanes past what reflects hold the row's first. */
+static void reflect(const float *row, ptrdiff_t t, ptrdiff_t n_frames, float lanes[LANES])
 {
-    vi lanes[TILE_VECS] = {{0}};
-#pragma GCC unroll 4
-    for (int i = 0; i < GROUP; i++) {
-        if (!rows[i].x)
-            break;
-        const ptrdiff_t from = first + rows[i].shift;
-        float edge[PANEL], edge_add[PANEL];
-        const float *x = window(rows[i].x, from, n, n_frames, edge);
-        const float *add = rows[i].x_add ? window(rows[i].x_add, from, n, n_frames, edge_add) : NULL;
-        for (int j = 0; j < TILE_VECS; j++) {
-            vf v = load(x + j * LANES);
-            if (add)
-                v += load(add + j * LANES);
-            lanes[j] |= encode(c, rows[i].channel, v) << (i * (32 / GROUP));
-        }
+    for (ptrdiff_t i = 0; i < LANES; i++) {
+        const ptrdiff_t from = t + i < 0 ? -(t + i) : t + i, back = 2 * (n_frames - 1) - from;
+        lanes[i] = row[from < back ? from : back > 0 ? back : 0];
     }
-    for (int j = 0; j < TILE_VECS; j++)
-        store_lanes(out + j * LANES, lanes[j]);
+}
+
+/* What a vector of output frames from t sees of a shifted row. Lanes of no frame may read what lies behind the row, so
+ * that only a shift forward can want a frame that is not there. */
+INLINE vf window(const float *row, ptrdiff_t t, ptrdiff_t shift, ptrdiff_t n_frames)
+{
+    if (t + shift >= 0 && (shift <= 0 || t + shift + LANES <= n_frames))
+        return load(row + t + shift);
+    float lanes[LANES];
+    reflect(row, t + shift, n_frames, lanes);
+    return load(lanes);
+}
+
+/* The lanes of one group for `vecs` vectors of frames from t; without a row they stay 0, like the weights there.
+ * Inside, where nothing is reflected, n_rows and vecs are constants after inlining: packing takes its time not for
+ * conversion but for what is decided in between. */
+INLINE void pack_group(const vx_conv *c, const input_row *rows, int n_rows, ptrdiff_t t, int vecs, bool inside,
+                       ptrdiff_t n_frames, lane_any *out)
+{
+    for (int j = 0; j < vecs; j++, t += LANES) {
+        vi lanes = {0};
+        for (int i = 0; i < n_rows; i++) {
+            const input_row *r = &rows[i];
+            vf v = inside ? load(r->x + t + r->shift) : window(r->x, t, r->shift, n_frames);
+            if (r->x_add)
+                v += inside ? load(r->x_add + t + r->shift) : window(r->x_add, t, r->shift, n_frames);
+            lanes |= encode(c, r->channel, v) << (i * (32 / GROUP));
+        }
+        store_lanes(out + j * LANES, lanes);
+    }
 }
 
 static void pack(const vx_conv *c, const float *x, const float *x_add, size_t ld, size_t n_frames, vx_panels *p)
 {
-    const size_t n_panels = panels_of(p->n), end = groups(c), k_end = depth(c);
+    const size_t n_panels = panels_of(p->n), end = groups(c), k_end = depth(c), reach = c->taps / 2 * c->dilation;
     for (size_t g = 0; g < end; g++) {
-        input_row rows[GROUP] = {{0}};
-        for (size_t k = g * GROUP, i = 0; i < GROUP && k < k_end; i++, k++) {
+        input_row rows[GROUP];
+        int n_rows = 0;
+        for (size_t k = g * GROUP; n_rows < GROUP && k < k_end; n_rows++, k++) {
             const size_t channel = k / c->taps, tap = k % c->taps;
-            rows[i].x = x + channel * ld;
-            rows[i].x_add = x_add ? x_add + channel * ld : NULL;
-            rows[i].channel = channel;
-            rows[i].shift = ((ptrdiff_t)tap - (ptrdiff_t)(c->taps / 2)) * (ptrdiff_t)c->dilation;
+            rows[n_rows] = (input_row){.x = x + channel * ld,
+                                       .x_add = x_add ? x_add + channel * ld : NULL,
+                                       .channel = channel,
+                                       .shift = (ptrdiff_t)(tap * c->dilation) - (ptrdiff_t)reach};
         }
         const size_t block = g - g % K_BLOCK, depth_here = end - block < K_BLOCK ? end - block : K_BLOCK;
         lane_any *out = (lane_any *)p->data + block * n_panels * PANEL + (g - block) * PANEL;
-        for (size_t i = 0; i < n_panels; i++, out += depth_here * PANEL) {
-            const size_t left = p->n - i * PANEL;
-            pack_group(c, rows, (ptrdiff_t)(p->first + i * PANEL), (ptrdiff_t)(left < PANEL ? left : PANEL),
-                       (ptrdiff_t)n_frames, out);
+        for (size_t i = 0; i < p->n; i += PANEL, out += depth_here * PANEL) {
+            const size_t t = p->first + i, vecs = (p->n - i + LANES - 1) / LANES;
+            if (n_rows == GROUP && vecs >= TILE_VECS && t >= reach && t + PANEL + reach <= n_frames)
+                pack_group(c, rows, GROUP, (ptrdiff_t)t, TILE_VECS, true, 0, out);
+            else
+                pack_group(c, rows, n_rows, (ptrdiff_t)t, vecs < TILE_VECS ? (int)vecs : TILE_VECS, false,
+                           (ptrdiff_t)n_frames, out);
         }
     }
 }

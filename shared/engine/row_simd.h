@@ -36,7 +36,7 @@ static float dot(const float *a, const float *b, size_t n)
     return sum_lanes((s[0] + s[1]) + (s[2] + s[3]));
 }
 
-static void mean_std(const float *x, size_t n, float floor, float *ret_mean, float *ret_std)
+static float mean(const float *x, size_t n)
 {
     vf sum = splat(0);
     size_t whole = n - n % LANES;
@@ -44,19 +44,24 @@ static void mean_std(const float *x, size_t n, float floor, float *ret_mean, flo
         sum += load(x + i);
     if (whole < n)
         sum += load_part(x + whole, n - whole, 0);
-    float mean = sum_lanes(sum) / (float)n;
+    return sum_lanes(sum) / (float)n;
+}
 
+static void mean_std(const float *x, size_t n, float floor, float *ret_mean, float *ret_std)
+{
+    const float m = mean(x, n);
+    size_t whole = n - n % LANES;
     /* A second pass over a row that is in cache, because sum of squares minus square of sums cancels. */
     vf squares = splat(0);
     for (size_t i = 0; i < whole; i += LANES) {
-        vf d = load(x + i) - splat(mean);
+        vf d = load(x + i) - splat(m);
         squares += d * d;
     }
     if (whole < n) {
-        vf d = load_part(x + whole, n - whole, mean) - splat(mean);
+        vf d = load_part(x + whole, n - whole, m) - splat(m);
         squares += d * d;
     }
-    *ret_mean = mean;
+    *ret_mean = m;
     *ret_std = sqrtf(fmaxf(sum_lanes(squares) / (float)n, floor));
 }
 
@@ -140,6 +145,7 @@ const vx_row_kernels ROW_TABLE = {
     .isa = ROW_ISA,
     .finish = finish,
     .dot = dot,
+    .mean = mean,
     .mean_std = mean_std,
     .add_scaled = add_scaled,
     .attend = attend,

@@ -28,6 +28,12 @@ static void fill(float *x, size_t n)
     for (size_t i = 0; i < n; i++)
         x[i] = uniform();
 }
+/* Rows of n floats, ld apart, and NaN behind each of them: kernels may read there, and must not show it. */
+static void fill_rows(float *x, size_t rows, size_t n, size_t ld)
+{
+    for (size_t i = 0; i < rows * ld; i++)
+        x[i] = i % ld < n ? uniform() : NAN;
+}
 static const vx_product *f32(const vx_kernels *set)
 {
     return set->product[VX_NUMBER_F32];
@@ -76,14 +82,14 @@ static void check_conv(const vx_product *k, vx_conv c, size_t n, bool with_add, 
     c.weight_ld = depth + 3; /* rows need not be packed against each other */
     /* Inputs and weights end where memory ends: the kernel may not read past them. */
     guard weights = guard_alloc(((c.n_out - 1) * c.weight_ld + depth) * sizeof(float));
-    guard input = guard_alloc(((c.n_in - 1) * ld + n) * sizeof(float));
-    guard added = guard_alloc(((c.n_in - 1) * ld + n) * sizeof(float));
+    guard input = guard_alloc(c.n_in * ld * sizeof(float));
+    guard added = guard_alloc(c.n_in * ld * sizeof(float));
     guard output = guard_alloc((c.n_out - row0) * ld * sizeof(float));
     float *vectors = malloc(3 * c.n_out * sizeof *vectors);
     assert_non_null(vectors);
     fill(weights.data, (c.n_out - 1) * c.weight_ld + depth);
-    fill(input.data, (c.n_in - 1) * ld + n);
-    fill(added.data, (c.n_in - 1) * ld + n);
+    fill_rows(input.data, c.n_in, n, ld);
+    fill_rows(added.data, c.n_in, n, ld);
     fill(vectors, 3 * c.n_out);
     c.weight = weights.data;
     c.bias = vectors;
@@ -226,6 +232,7 @@ static void test_mean_std(void **state)
             double bound = (double)(n + 2) * FLT_EPSILON * 101;
             assert_true(fabs(mean - sum / (double)n) <= bound);
             assert_true(fabs(std - want) <= bound);
+            assert_true(sets[s]->row->mean(v, n) == mean);
             guard_free(&x);
         }
 }

@@ -141,6 +141,13 @@ static void fill(float *x, size_t n)
         x[i] = uniform();
 }
 
+/* Rows of n floats, ld apart, and NaN behind each of them: packing may read there, and no output may show it. */
+static void fill_rows(float *x, size_t rows, size_t n, size_t ld)
+{
+    for (size_t i = 0; i < rows * ld; i++)
+        x[i] = i % ld < n ? uniform() : NAN;
+}
+
 static void make_weights(problem *p)
 {
     vx_conv *c = &p->conv;
@@ -176,13 +183,12 @@ static void sum_weights(problem *p)
 static problem make(const vx_product *product, vx_conv c, size_t n, bool with_add)
 {
     problem p = {.conv = c, .n = n, .ld = round_up(n, VX_ROW_FLOATS), .with_add = with_add};
-    const size_t floats = (c.n_in - 1) * p.ld + n;
     p.conv.number = product->number;
     make_weights(&p);
-    p.input = guard_alloc(floats * sizeof(float));
-    p.added = guard_alloc(floats * sizeof(float));
-    fill(p.input.data, floats);
-    fill(p.added.data, floats);
+    p.input = guard_alloc(c.n_in * p.ld * sizeof(float));
+    p.added = guard_alloc(c.n_in * p.ld * sizeof(float));
+    fill_rows(p.input.data, c.n_in, n, p.ld);
+    fill_rows(p.added.data, c.n_in, n, p.ld);
     p.vectors = guard_alloc((4 * c.n_out + 2 * c.n_in) * sizeof(float));
     float *v = p.vectors.data;
     fill(v, 4 * c.n_out);
