@@ -1,10 +1,10 @@
 /* cmd_spoof_report.c - voxlock spoof-report: how well PAVA tells living voices from machines, on recordings of known
  * truth.
  *
- * Two tables. What scores could do: every kind of attack is held against all living recordings there are, nuisances
+ * Three tables. What scores could do: every kind of attack is held against all living recordings there are, nuisances
  * included (a detector that takes every room for a loudspeaker shows it here), at thresholds that were chosen afterwards.
  * What the lock does: the bound is its own (VX_PAVA_ACCUSED), and who gets no answer, of whom the lock knows nothing and
- * asks for digits, is counted as that.
+ * asks for digits, is counted as that. And how sure it is: the confidence that enters the fusion.
  */
 #include <limits.h>
 #include <math.h>
@@ -21,8 +21,19 @@
 #include "shared/base/file.h"
 #include "shared/base/json.h"
 
-enum { FLAG_JSON = 1 << 0, PLOTS = 1, MEASURES = 2, KINDS_MAX = 128, CURVE = 400, LABEL = 64, WHOLE = VX_N_LAYERS };
+enum {
+    FLAG_JSON = 1 << 0,
+    PLOTS = 1,
+    MEASURES = 2,
+    KINDS_MAX = 128,
+    GROUPS_MAX = 12,
+    CURVE = 400,
+    LABEL = 64,
+    WHOLE = VX_N_LAYERS
+};
 static const uint64_t SEED = 1;
+/* As likely living as not; and the verdict AUTHENTICATE's own bound. */
+static const double EVEN = 0.5, SURE = 0.85;
 
 /* One kind of attack, or of living recordings. */
 typedef struct {
@@ -169,6 +180,38 @@ static vx_answer wrong_of(selection of)
     return of.spoof ? VX_ANSWER_LIVING : VX_ANSWER_ATTACK;
 }
 
+/* The living, or a group of attacks: how many of them the lock is so sure of. */
+typedef struct {
+    const char *name;
+    size_t n, even, sure;
+} confident;
+
+/* Returns the number of groups; the living are the first. */
+static size_t count_confident(const report *r, confident ret[GROUPS_MAX])
+{
+    size_t n_groups = 0;
+    for (size_t k = 0; k < r->n_rows; k++) {
+        const char *name = r->rows[k].spoof ? r->rows[k].group : "living";
+        size_t g = 0;
+        while (g < n_groups && strcmp(ret[g].name, name) != 0)
+            g++;
+        if (g == GROUPS_MAX)
+            continue;
+        if (g == n_groups)
+            ret[n_groups++] = (confident){.name = name};
+        for (size_t i = 0; i < r->set.n; i++) {
+            const vx_spoof_clip *clip = &r->set.clips[i];
+            if (clip->err != VX_OK || strcmp(clip->kind, r->rows[k].kind) != 0)
+                continue;
+            const double confidence = clip->physics.status == VX_EVIDENCE_VALID ? clip->physics.confidence : 0;
+            ret[g].n++;
+            ret[g].even += confidence >= EVEN;
+            ret[g].sure += confidence >= SURE;
+        }
+    }
+    return n_groups;
+}
+
 /* ---- telling -------------------------------------------------------------------------------------------------------- */
 
 static json_t *estimate_json(vx_estimate e)
@@ -224,6 +267,18 @@ static json_t *attacks_json(report *r, bool held_out)
     return entry;
 }
 
+static json_t *confidence_json(const report *r)
+{
+    confident groups[GROUPS_MAX];
+    json_t *all = json_object();
+    const size_t n = count_confident(r, groups);
+    for (size_t g = 0; g < n; g++)
+        (void)json_object_set_new(all, groups[g].name,
+                                  json_pack("{s:I, s:I, s:I}", "recordings", (json_int_t)groups[g].n, "even_or_more",
+                                            (json_int_t)groups[g].even, "sure", (json_int_t)groups[g].sure));
+    return all;
+}
+
 static json_t *report_json(report *r)
 {
     json_t *rows = json_array();
@@ -239,9 +294,10 @@ static json_t *report_json(report *r)
                                       decided_json(r, (selection){of->spoof, of->held_out, of->kind}));
         (void)json_array_append_new(rows, entry);
     }
-    return json_pack("{s:i, s:f, s:o, s:{s:o}, s:o, s:o}", "speakers", r->n_speakers, "accused_above", VX_PAVA_ACCUSED,
-                     "kinds", rows, "living", "decided", decided_json(r, (selection){false, false, NULL}), "fitted",
-                     attacks_json(r, false), "held_out", attacks_json(r, true));
+    return json_pack("{s:i, s:f, s:o, s:{s:o}, s:o, s:o, s:o}", "speakers", r->n_speakers, "accused_above",
+                     VX_PAVA_ACCUSED, "kinds", rows, "living", "decided",
+                     decided_json(r, (selection){false, false, NULL}), "fitted", attacks_json(r, false), "held_out",
+                     attacks_json(r, true), "confidence", confidence_json(r));
 }
 
 static void show_rates(report *r, const char *label, const char *kind, bool held_out)
@@ -320,6 +376,19 @@ static void show_decisions(report *r)
     show_decided(r, "all that are held out *", (selection){true, true, NULL});
 }
 
+/* Who has no answer has no confidence, and is below both. */
+static void show_confidence(const report *r)
+{
+    confident groups[GROUPS_MAX];
+    const size_t n = count_confident(r, groups);
+    printf("\nphysics confidence, %% of recordings\n%-26s %5s  at %.2f and more  at %.2f and more\n", "", "n", EVEN,
+           SURE);
+    for (size_t g = 0; g < n; g++)
+        printf("%-26s %5zu  %16.1f  %16.1f\n", groups[g].name, groups[g].n,
+               100 * (double)groups[g].even / fmax((double)groups[g].n, 1),
+               100 * (double)groups[g].sure / fmax((double)groups[g].n, 1));
+}
+
 static void show(report *r)
 {
     char label[LABEL];
@@ -335,6 +404,7 @@ static void show(report *r)
     show_rates(r, "all that were fitted to", NULL, false);
     show_rates(r, "all that are held out *", NULL, true);
     show_decisions(r);
+    show_confidence(r);
     printf("\nlayers, and how far each is relied on:");
     for (int l = 0; l < VX_N_LAYERS; l++)
         printf(" %s %.2f%s", vx_pava_layer_name((vx_pava_layer)l), vx_pava_layer_reliability((vx_pava_layer)l),
@@ -362,8 +432,6 @@ typedef struct {
     double *values;
     size_t n;
 } grouped;
-
-enum { GROUPS_MAX = 12 };
 
 /* Scores by group; the living are the first. ret_groups [out] [GROUPS_MAX], their values in one block that is returned. */
 static double *by_group(report *r, grouped ret_groups[GROUPS_MAX], size_t *ret_n)
@@ -485,7 +553,8 @@ const vx_cmd vx_cmd_spoof_report = {
     .name = "spoof-report",
     .usage = "FOLDER [--plots FOLDER] [--measures FILE.tsv] [--json]",
     .help = "Say how well PAVA tells living voices from machines, on the recordings of FOLDER/manifest.tsv.",
-    .flags = {{"--json", "one JSON object: kinds, with rates of the whole and of each layer, and as the lock decides",
+    .flags = {{"--json",
+               "one JSON object: kinds, with rates of the whole and of each layer, as the lock decides, and how sure",
                NULL},
               {"--plots", "draw pava_det.svg and pava_scores.svg there", "FOLDER"},
               {"--measures", "write what every layer measured as a table", "FILE"}},

@@ -58,5 +58,9 @@ void vx_fingerprint_compare(const vx_fingerprint *a, const vx_fingerprint *b, vx
  * ret_which [out] the one that agrees best; the first of equals */
 void vx_fingerprint_find(const vx_fingerprint *asked, const vx_fingerprint *heard, size_t n,
                          vx_fingerprint_match *ret_best, size_t *ret_which);
+/* The same, as far as the time goes: until deadline_ns of vx_now_ns's clock, 0: no end.
+ * Returns false where the time was over before all were compared at all speeds; ret_* then tell the best so far. */
+bool vx_fingerprint_search(const vx_fingerprint *asked, const vx_fingerprint *heard, size_t n, uint64_t deadline_ns,
+                           vx_fingerprint_match *ret_best, size_t *ret_which);
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "edge/pava/fingerprint.h"
 #include "shared/base/bytes.h"
+#include "shared/base/clock.h"
 
 enum {
     TIMES = VX_LANDMARK_STEPS * VX_LANDMARK_FRAMES,
@@ -30,6 +31,7 @@ enum {
     CHUNK = 128,  /* delays that are counted at once */
     SLOTS = 2,
     ELSEWHERE = TIMES + CHUNK + 2, /* behind all that is counted */
+    BETWEEN_LOOKS = 16,            /* comparisons: some 10 us */
 };
 
 /* Deviations above chance that make a replay: two utterances of one person get there once in ten million pairs or so, and
@@ -196,20 +198,20 @@ static bool improve(const by_frequency *asked, const vx_fingerprint *heard, ball
     return true;
 }
 
-/* Replaces *best and *which where one of heard agrees better. */
-static bool improve_any(const vx_fingerprint *asked, const vx_fingerprint *heard, size_t n, vx_fingerprint_match *best,
-                        size_t *which)
+/* Replaces *best and *which where one of heard agrees better. False where the time was over before the last of them. */
+static bool improve_any(const vx_fingerprint *asked, const vx_fingerprint *heard, size_t n, uint64_t deadline_ns,
+                        vx_fingerprint_match *best, size_t *which)
 {
     by_frequency arranged;
     ballot b;
-    bool improved = false;
     arrange(asked, &arranged);
-    for (size_t i = 0; i < n; i++)
-        if (improve(&arranged, &heard[i], &b, best)) {
+    for (size_t i = 0; i < n; i++) {
+        if (deadline_ns != 0 && i % BETWEEN_LOOKS == 0 && vx_now_ns() >= deadline_ns)
+            return false;
+        if (improve(&arranged, &heard[i], &b, best))
             *which = i;
-            improved = true;
-        }
-    return improved;
+    }
+    return true;
 }
 
 /* Played faster, as a tape would be: everything comes sooner and lies higher. What falls off the edges is left out.
@@ -226,21 +228,23 @@ static void play_faster(const vx_fingerprint *f, double speed, vx_landmark *room
     }
 }
 
-void vx_fingerprint_find(const vx_fingerprint *asked, const vx_fingerprint *heard, size_t n,
-                         vx_fingerprint_match *ret_best, size_t *ret_which)
+bool vx_fingerprint_search(const vx_fingerprint *asked, const vx_fingerprint *heard, size_t n, uint64_t deadline_ns,
+                           vx_fingerprint_match *ret_best, size_t *ret_which)
 {
     vx_landmark room[VX_FINGERPRINT_LANDMARKS];
     vx_fingerprint_match best = {0};
     size_t which = 0;
-    (void)improve_any(asked, heard, n, &best, &which);
+    bool in_time = improve_any(asked, heard, n, deadline_ns, &best, &which);
     /* At a neighbour of its own speed a recording may just be known, and known better at its own. */
-    for (int i = -SPEEDS; i <= SPEEDS && best.evidence < BEYOND_DOUBT; i++) {
+    for (int i = -SPEEDS; i <= SPEEDS && in_time && best.evidence < BEYOND_DOUBT; i++) {
         vx_fingerprint other;
-        vx_fingerprint_match found = {.evidence = fmax(best.evidence / OTHER_SPEED, WORTH_A_LOOK)};
+        const double bar = fmax(best.evidence / OTHER_SPEED, WORTH_A_LOOK);
+        vx_fingerprint_match found = {.evidence = bar};
         if (i == 0)
             continue;
         play_faster(asked, 1 + SPEED_STEP * i, room, &other);
-        if (improve_any(&other, heard, n, &found, &which)) {
+        in_time = improve_any(&other, heard, n, deadline_ns, &found, &which);
+        if (found.evidence > bar) {
             best = found;
             best.evidence *= OTHER_SPEED;
         }
@@ -248,6 +252,13 @@ void vx_fingerprint_find(const vx_fingerprint *asked, const vx_fingerprint *hear
     vx_wipe(room, sizeof room);
     *ret_best = best;
     *ret_which = which;
+    return in_time;
+}
+
+void vx_fingerprint_find(const vx_fingerprint *asked, const vx_fingerprint *heard, size_t n,
+                         vx_fingerprint_match *ret_best, size_t *ret_which)
+{
+    (void)vx_fingerprint_search(asked, heard, n, 0, ret_best, ret_which);
 }
 
 void vx_fingerprint_compare(const vx_fingerprint *a, const vx_fingerprint *b, vx_fingerprint_match *ret)

@@ -15,7 +15,7 @@ typedef struct {
     const char *name;
     const char *measures[VX_PAVA_MEASURES + 1]; /* with their unit, "rt60_s", in the order of the numbers; NULL ends */
     /* ret_measures [out] as many as there are names, finite or NAN
-     * ret_reason   [out] when it abstains (false) */
+     * ret_reason   [out] when it abstains (false); otherwise a remark, or what it was */
     bool (*measure)(const vx_scene *scene, double *ret_measures, char ret_reason[VX_REASON_CAP]);
 } vx_layer;
 

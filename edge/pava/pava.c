@@ -43,12 +43,16 @@ static void run_layer(const vx_scene *scene, vx_pava_layer i, vx_layer_finding *
     vx_layer_finding f = {.status = VX_EVIDENCE_INCONCLUSIVE, .spoof = 0.5, .reliability = weights->reliability};
     for (int m = 0; m < VX_PAVA_MEASURES; m++)
         f.measures[m] = NAN;
-    /* Measures that came too late might have accused: without them a layer must not acquit. */
-    if (scene->late && i != VX_LAYER_REPLAY) {
-        f.status = VX_EVIDENCE_UNAVAILABLE;
+    /* Measures that came too late might have accused: without them a layer must not acquit. A repetition that was found in
+     * time does accuse. */
+    const bool late = i == VX_LAYER_REPLAY ? scene->has_search.err == VX_ERR_DEADLINE : scene->late;
+    if (late && i != VX_LAYER_REPLAY)
         (void)snprintf(f.reason, sizeof f.reason, "it took too long");
-    } else if (layers[i]->measure(scene, f.measures, f.reason)) {
+    else if (layers[i]->measure(scene, f.measures, f.reason))
         f.status = VX_EVIDENCE_VALID;
+    if (late && f.status != VX_EVIDENCE_VALID)
+        f.status = VX_EVIDENCE_UNAVAILABLE;
+    if (f.status == VX_EVIDENCE_VALID) {
         f.llr = vx_layer_llr(weights, f.measures);
         f.spoof = 1 / (1 + exp(-f.llr));
     }

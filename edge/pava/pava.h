@@ -40,9 +40,9 @@ typedef struct {
     const vx_fingerprint *heard; /* [n_heard] of every utterance there ever was, borrowed */
     size_t n_heard;
     size_t n_other; /* of these, not let in: what they repeat accuses, but they acquit nobody */
-    double tract_threshold_cm,
-        double_reverb_threshold; /* VTL_DEVIATION_THRESHOLD, DOUBLE_REVERB_THRESHOLD; 0: default */
-    bool own_speaker;            /* this computer's loudspeaker was playing meanwhile, as far as the system tells */
+    /* VTL_DEVIATION_THRESHOLD, DOUBLE_REVERB_THRESHOLD; 0: default. From there on layer physics remarks on it, no more. */
+    double tract_threshold_cm, double_reverb_threshold;
+    bool own_speaker; /* this computer's loudspeaker was playing meanwhile, as far as the system tells */
 } vx_pava_known;
 
 typedef struct {
@@ -51,7 +51,7 @@ typedef struct {
     double spoof; /* 1 / (1 + e^-llr): likelihood that it is no living voice, 0 to 1, 0.5 tells nothing; with VALID */
     double reliability; /* 0 to 1: how far this layer tells attacks it never saw from people: 0 carries no weight */
     double measures[VX_PAVA_MEASURES];
-    char reason[VX_REASON_CAP];
+    char reason[VX_REASON_CAP]; /* why not VALID; with it a remark, or nothing */
 } vx_layer_finding;
 
 typedef struct {

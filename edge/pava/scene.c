@@ -11,17 +11,43 @@
 /* Less speech than this says nothing of how it was made; more than the other is no command, and would take longer than
  * somebody at a lock waits. */
 static const double SPEECH_MIN_S = 0.8, LONGEST_S = 30;
-/* Of the samples at full scale or flat against their neighbours: beyond, every measure is of the clipping. */
+/* Of the samples clipped: beyond, every measure is of the clipping. */
 static const double CLIPPED_MAX = 0.01, FULL = 0.998;
+/* Clipped and then turned down: flat, to a step and a half of the quantisation (of which a dither is one), within half a
+ * percent of the recording's own extremes. Below so many steps from the lowest sample to the highest, silence is flat too. */
+static const float EXTREME = 0.005F, FLAT_STEPS = 1.5F, STEPS_MIN = 32;
 /* Share of a frame's power in its five strongest neighbouring bins, as wide as the window makes a tone. */
 static const double TONE_SHARE = 0.99;
 enum { VOICED_MIN = 30 /* frames that a median pitch rests on */ };
 
+typedef struct {
+    float low, high, step; /* step: the smallest that a sample is from the one before; INFINITY of a constant */
+} extent;
+
+static extent extent_of(const float *samples, size_t n)
+{
+    extent e = {samples[0], samples[0], INFINITY};
+    for (size_t i = 1; i < n; i++) {
+        const float step = fabsf(samples[i] - samples[i - 1]);
+        e.low = fminf(e.low, samples[i]);
+        e.high = fmaxf(e.high, samples[i]);
+        if (step > 0)
+            e.step = fminf(e.step, step);
+    }
+    return e;
+}
+
 static double clipped_share(const float *samples, size_t n)
 {
+    const extent e = extent_of(samples, n);
+    const float range = e.high - e.low, near = EXTREME * range;
+    const float flat = range >= STEPS_MIN * e.step ? FLAT_STEPS * e.step : -1;
     size_t n_clipped = 0;
-    for (size_t i = 0; i < n; i++)
-        n_clipped += fabsf(samples[i]) >= (float)FULL;
+    for (size_t i = 0; i < n; i++) {
+        const float x = samples[i], before = i > 0 ? samples[i - 1] : INFINITY;
+        const bool extreme = fmaxf(x, before) <= e.low + near || fminf(x, before) >= e.high - near;
+        n_clipped += fabsf(x) >= (float)FULL || (extreme && fabsf(x - before) <= flat);
+    }
     return (double)n_clipped / (double)n;
 }
 
@@ -85,9 +111,37 @@ static vx_err find_median_pitch(vx_scene *s)
 
 typedef vx_err analysis_fn(vx_scene *s, vx_errinfo *info);
 
+static vx_err track_pitch(vx_scene *s, vx_errinfo *info)
+{
+    (void)info;
+    const vx_err err = vx_pitch_track(s->samples, s->n, &s->spectrogram, &s->pitch);
+    return err == VX_OK ? find_median_pitch(s) : err;
+}
+static vx_err measure_cycles(vx_scene *s, vx_errinfo *info)
+{
+    (void)info;
+    return vx_cycles_measure(s->samples, s->n, &s->pitch, &s->cycles);
+}
+static vx_err track_formants(vx_scene *s, vx_errinfo *info)
+{
+    (void)info;
+    return vx_formants_track(&s->spectrogram, &s->pitch, &s->formants);
+}
 static vx_err take_fingerprint(vx_scene *s, vx_errinfo *info)
 {
     return vx_fingerprint_take(&s->spectrogram, &s->fingerprint, info);
+}
+static vx_err look_for_repetition(vx_scene *s, vx_errinfo *info)
+{
+    size_t which;
+    if (s->has_fingerprint.err != VX_OK) {
+        *info = s->has_fingerprint.info;
+        return s->has_fingerprint.err;
+    }
+    if (vx_fingerprint_search(&s->fingerprint, s->known->heard, s->known->n_heard, s->deadline_ns, &s->repetition,
+                              &which))
+        return VX_OK;
+    return vx_errinfo_set(info, VX_ERR_DEADLINE, "comparing with what was heard before took too long");
 }
 static vx_err run_network(vx_scene *s, vx_errinfo *info)
 {
@@ -132,9 +186,9 @@ static vx_err measure_tract(vx_scene *s, vx_errinfo *info)
 }
 
 /* One that is late or has failed says so in its place; only lack of memory ends them all. */
-static vx_err analyse(vx_scene *s, analysis_fn *run, vx_analysis *a, uint64_t deadline_ns)
+static vx_err analyse(vx_scene *s, analysis_fn *run, vx_analysis *a)
 {
-    s->late = s->late || (deadline_ns != 0 && vx_now_ns() >= deadline_ns);
+    s->late = s->late || (s->deadline_ns != 0 && vx_now_ns() >= s->deadline_ns);
     if (s->late)
         a->err = vx_errinfo_set(&a->info, VX_ERR_DEADLINE, "it took too long");
     else
@@ -150,7 +204,7 @@ vx_err vx_scene_analyse(const float *samples, size_t n, const vx_pava_known *kno
     vx_err err = refuse(samples, n, info);
     if (err != VX_OK)
         return err;
-    s->samples = samples, s->n = n, s->known = known;
+    s->samples = samples, s->n = n, s->known = known, s->deadline_ns = deadline_ns;
     err = vx_spectrogram_compute(samples, n, &s->spectrogram);
     if (err != VX_OK)
         return err;
@@ -158,26 +212,21 @@ vx_err vx_scene_analyse(const float *samples, size_t n, const vx_pava_known *kno
         return vx_errinfo_set(info, VX_ERR_RANGE, "the recording holds less than %.1f s of speech", SPEECH_MIN_S);
     if (is_tone(&s->spectrogram))
         return vx_errinfo_set(info, VX_ERR_RANGE, "the recording is a tone, not speech");
-    err = vx_pitch_track(samples, n, &s->spectrogram, &s->pitch);
-    if (err == VX_OK)
-        err = find_median_pitch(s);
-    if (err == VX_OK)
-        err = vx_cycles_measure(samples, n, &s->pitch, &s->cycles);
-    if (err == VX_OK)
-        err = vx_formants_track(&s->spectrogram, &s->pitch, &s->formants);
 
-    /* What tells most comes first. */
+    /* What others need, then what tells most. */
     const struct {
         analysis_fn *run;
         vx_analysis *analysis;
-    } analyses[] = {{take_fingerprint, &s->has_fingerprint},  {run_network, &s->has_traces},
+    } analyses[] = {{track_pitch, &s->has_pitch_track},       {measure_cycles, &s->has_cycles},
+                    {track_formants, &s->has_formants},       {take_fingerprint, &s->has_fingerprint},
+                    {look_for_repetition, &s->has_search},    {run_network, &s->has_traces},
                     {measure_channel, &s->has_channel},       {measure_phase, &s->has_phase},
                     {measure_tract, &s->has_tract},           {measure_coupling, &s->has_coupling},
                     {measure_reverb, &s->has_reverb},         {measure_breath, &s->has_breath},
                     {measure_modulation, &s->has_modulation}, {measure_joints, &s->has_joints},
                     {measure_movement, &s->has_movement}};
     for (size_t i = 0; err == VX_OK && i < sizeof analyses / sizeof *analyses; i++)
-        err = analyse(s, analyses[i].run, analyses[i].analysis, deadline_ns);
+        err = analyse(s, analyses[i].run, analyses[i].analysis);
     return err;
 }
 

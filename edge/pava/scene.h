@@ -31,7 +31,8 @@ typedef struct {
     const float *samples; /* borrowed; finite */
     size_t n;
     const vx_pava_known *known; /* borrowed */
-    bool late;                  /* the time was over before the last analysis */
+    uint64_t deadline_ns;       /* 0: none */
+    bool late;                  /* the time was over before the last analysis began */
     vx_spectrogram spectrogram;
     vx_pitch pitch;
     vx_cycles cycles;
@@ -39,9 +40,11 @@ typedef struct {
     bool has_pitch;     /* enough voiced frames for the next */
     double pitch_ln_hz; /* median of ln F0 */
 
-    vx_analysis has_fingerprint, has_breath, has_tract, has_coupling, has_reverb, has_movement, has_channel,
+    vx_analysis has_pitch_track, has_cycles, has_formants; /* all that follow need these: late, they are late too */
+    vx_analysis has_fingerprint, has_search, has_breath, has_tract, has_coupling, has_reverb, has_movement, has_channel,
         has_modulation, has_phase, has_joints, has_traces;
     vx_fingerprint fingerprint;
+    vx_fingerprint_match repetition; /* the best; also of a search that the end of the time cut short */
     vx_breath breath;
     vx_tract tract;
     vx_coupling coupling;

@@ -15,8 +15,8 @@ static const vx_option settings[] = {
     {"ECAPA_CACHE_DIR", "--model", VX_FOR_BOTH, VX_OPT_PATH, "", 0, 0, NULL, "", false,
      "Model folder; empty means /opt/ecapa_cache when it exists, else models/starter of the checkout that the "
      "program was built in."},
-    {"ECAPA_PREFERRED_STRATEGY", "--strategy", VX_FOR_BOTH, VX_OPT_CHOICE, "", 0, 0, "auto|jit|native|half|quantized|onnx",
-     "auto", false,
+    {"ECAPA_PREFERRED_STRATEGY", "--strategy", VX_FOR_BOTH, VX_OPT_CHOICE, "", 0, 0,
+     "auto|jit|native|half|quantized|onnx", "auto", false,
      "How embeddings are computed; auto takes the fastest way that the model folder's measurements allow."},
     {"ECAPA_USE_OPTIMIZED", NULL, VX_FOR_BOTH, VX_OPT_BOOL, "", 0, 0, NULL, "true", false,
      "Whether auto follows the measurements; false takes the f32 reference first."},
@@ -128,9 +128,10 @@ static const vx_option settings[] = {
     {"ANTISPOOFING_PHYSICS_ENABLED", NULL, VX_FOR_EDGE, VX_OPT_BOOL, "", 0, 0, NULL, "true", false,
      "The same switch under its other name: either turns it off."},
     {"VTL_DEVIATION_THRESHOLD", NULL, VX_FOR_EDGE, VX_OPT_REAL, "cm", 0.1, 8, NULL, "2.0", false,
-     "How far a vocal tract measured may be from the enrolled one before that speaks of another throat."},
+     "How far a vocal tract may measure from the enrolled one before the report remarks on it; decides nothing "
+     "(docs/pava.md)."},
     {"DOUBLE_REVERB_THRESHOLD", NULL, VX_FOR_EDGE, VX_OPT_REAL, "", 0.05, 1, NULL, "0.7", false,
-     "How clearly decays of two rooms must show, 0 to 1, before that speaks of a recording."},
+     "How clearly decays of two slopes must show before the report remarks on them; decides nothing (docs/pava.md)."},
     {"VOXLOCK_CLOUD_ENDPOINT", "--cloud", VX_FOR_EDGE, VX_OPT_TEXT, "", 0, 0, NULL, "", false,
      "URL of voxlock-cloud, asked for embeddings under memory pressure; empty: never."},
     {"VOXLOCK_CLOUD_PRESSURE", NULL, VX_FOR_EDGE, VX_OPT_REAL, "", 0, 1, NULL, "0.85", false,

@@ -29,7 +29,15 @@
 #include "tests/support/stats.h"
 
 #define JSON_PATH "build/bench/fingerprint.json"
-enum { RATE = 16000, TAIL = RATE / 2, HEARD = 4000, RUNS = 21, FILE_MAX = 1 << 26, NOISES_MAX = 1000, TAPS = 401 };
+enum {
+    RATE = 16000,
+    TAIL = RATE / 2,
+    HEARD = 5000 /* a full store */,
+    RUNS = 21,
+    FILE_MAX = 1 << 26,
+    NOISES_MAX = 1000,
+    TAPS = 401
+};
 
 static const double PI = 3.14159265358979323846;
 

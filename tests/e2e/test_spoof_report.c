@@ -125,6 +125,14 @@ static void what_the_lock_would_do_is_counted(void **state)
     assert_true(counted(living, "bpnrr") >= 1);
     /* Of the second reader nothing was heard but the very recording. */
     assert_true(silent(living, "replay") >= 2);
+    const json_t *confidence = json_object_get(report, "confidence");
+    const json_t *sure = json_object_get(confidence, "living"), *repeats = json_object_get(confidence, "repeat");
+    assert_int_equal(json_integer_value(json_object_get(sure, "recordings")), 4);
+    assert_true(json_integer_value(json_object_get(sure, "even_or_more")) < 4); /* of a tone there is none */
+    assert_true(json_integer_value(json_object_get(sure, "sure")) <=
+                json_integer_value(json_object_get(sure, "even_or_more")));
+    assert_int_equal(json_integer_value(json_object_get(repeats, "recordings")), 2);
+    assert_int_equal(json_integer_value(json_object_get(repeats, "even_or_more")), 0);
     json_decref(report);
     cli_result_done(&r);
     scratch_done(&s);

@@ -422,6 +422,63 @@ static void speech_too_short_too_long_or_clipped_is_inconclusive(void **state)
     vx_audio_done(&speech);
 }
 
+/* Rounded to so many bits, as a quiet recording of few bits is. */
+static float rounded(float x, int bits)
+{
+    return (float)ldexp(rint(ldexp((double)x, bits - 1)), 1 - bits);
+}
+
+/* The logarithmic steps of a telephone (G.711, mu-law), 8 bits. */
+static float telephoned(float x)
+{
+    const double y = copysign(log1p(255 * fabs((double)x)) / log(256), (double)x), steps = rint(127 * y) / 127;
+    return (float)copysign((pow(256, fabs(steps)) - 1) / 255, steps);
+}
+
+static void clipping_is_seen_after_it_was_turned_down_and_nothing_else_is(void **state)
+{
+    static const struct {
+        double gain, ceiling, then; /* 1 is the recording's own peak; ceiling: of clipping; then: turned down by */
+        int bits;                   /* 0: a telephone's */
+        bool clipped;
+    } cases[] = {{1, 0.15, 1, 16, true},   {1, 0.15, 0.5, 16, true}, {1, 0.15, 0.05, 16, true},
+                 {1, 0.15, 0.5, 24, true}, {0.9, 1, 1, 16, false},   {0.1, 1, 1, 16, false},
+                 {0.01, 1, 1, 16, false},  {0.9, 1, 1, 8, false},    {0.2, 1, 1, 8, false},
+                 {0.05, 1, 1, 8, false},   {0.9, 1, 1, 0, false},    {0.1, 1, 1, 0, false},
+                 {0.9, 1, 0.5, 24, false}, {0.002, 1, 1, 16, false}};
+    static const char *const clips[] = {"reader1_a.wav", "reader2_a.flac", "reader2_b.flac"};
+    (void)state;
+    for (size_t k = 0; k < COUNT(clips); k++)
+        for (size_t c = 0; c < COUNT(cases); c++) {
+            vx_audio speech = clip_audio(clips[k]);
+            vx_pava_report report;
+            vx_evidence e;
+            float peak = 0;
+            for (size_t i = 0; i < speech.n; i++)
+                peak = fmaxf(peak, fabsf(speech.samples[i]));
+            for (size_t i = 0; i < speech.n; i++) {
+                const double x = cases[c].gain * (double)(speech.samples[i] / peak), top = cases[c].ceiling;
+                const float y = (float)(cases[c].then * fmin(fmax(x, -top), top));
+                speech.samples[i] = cases[c].bits ? rounded(y, cases[c].bits) : telephoned(y);
+            }
+            judge(speech.samples, speech.n, &report, &e);
+            const bool says = strstr(e.reason, "is clipped") != NULL;
+            if (says != cases[c].clipped)
+                fail_msg("%s, case %zu is%s clipped: %s", clips[k], c, says ? "" : " not", e.reason);
+            vx_pava_report_done(&report);
+            vx_audio_done(&speech);
+        }
+    /* Silence of one step, up and down. */
+    static float silence_of_one_bit[3 * RATE];
+    vx_pava_report report;
+    vx_evidence e;
+    for (size_t i = 0; i < COUNT(silence_of_one_bit); i++)
+        silence_of_one_bit[i] = rounded(hiss(i) / 8192, 16);
+    judge(silence_of_one_bit, COUNT(silence_of_one_bit), &report, &e);
+    assert_null(strstr(e.reason, "clipped"));
+    vx_pava_report_done(&report);
+}
+
 /* ---- recordings that can ------------------------------------------------------------------------------------------- */
 
 static void speech_is_measured_by_every_layer_or_it_says_why_not(void **state)
@@ -473,6 +530,55 @@ static void the_same_recording_is_known_again(void **state)
     vx_audio_done(&other);
 }
 
+/* What was measured of the speaker must not move with what the owner set as a bound, be it strict or lax. */
+static void the_bounds_of_the_settings_are_remarked_on_and_decide_nothing(void **state)
+{
+    static const double TRACTS_CM[] = {0.1, 0.5, 1, 2, 4, 8}, SLOPES[] = {0.05, 0.2, 0.4, 0.7, 1};
+    (void)state;
+    vx_audio speech = clip_audio("reader1_a.flac");
+    vx_pava_report report, first;
+    vx_evidence e, usual;
+    vx_pava_known known = {.baseline = {.n_tract = 3, .tract_cm = 12.5, .tract_spread_cm = 0.5}};
+    size_t n_tracts = 0, n_slopes = 0;
+    vx_pava_judge(speech.samples, speech.n, &known, 0, &first, &usual);
+    const vx_layer_finding *before = &first.layers[VX_LAYER_PHYSICS], *f = &report.layers[VX_LAYER_PHYSICS];
+    assert_true(isfinite(before->measures[0]) && isfinite(before->measures[6]));
+    for (size_t t = 0; t < COUNT(TRACTS_CM); t++)
+        for (size_t d = 0; d < COUNT(SLOPES); d++) {
+            known.tract_threshold_cm = TRACTS_CM[t], known.double_reverb_threshold = SLOPES[d];
+            vx_pava_judge(speech.samples, speech.n, &known, 0, &report, &e);
+            assert_memory_equal(f->measures, before->measures, sizeof f->measures);
+            assert_true(report.risk == first.risk && e.status == usual.status && e.confidence == usual.confidence);
+            const bool tract = strstr(f->reason, "tract") != NULL, slopes = strstr(f->reason, "two slopes") != NULL;
+            assert_true(tract == (fabs(f->measures[0]) > TRACTS_CM[t]));
+            assert_true(slopes == (f->measures[6] > SLOPES[d]));
+            n_tracts += tract, n_slopes += slopes;
+            vx_pava_report_done(&report);
+        }
+    assert_in_range(n_tracts, 1, COUNT(TRACTS_CM) * COUNT(SLOPES) - 1);
+    assert_in_range(n_slopes, 1, COUNT(TRACTS_CM) * COUNT(SLOPES) - 1);
+    vx_pava_report_done(&first);
+    vx_audio_done(&speech);
+}
+
+static void what_tells_nothing_has_no_weight(void **state)
+{
+    static const struct {
+        vx_pava_layer layer;
+        const char *measure;
+    } cases[] = {
+        {VX_LAYER_PHYSICS, "double_slope"}, {VX_LAYER_PHYSICS, "comb_drift"}, {VX_LAYER_LIVENESS, "breaths_per_s"}};
+    (void)state;
+    for (size_t c = 0; c < COUNT(cases); c++) {
+        const char *const *names = vx_pava_measure_names(cases[c].layer);
+        int m = 0;
+        while (names[m] && strcmp(names[m], cases[c].measure) != 0)
+            m++;
+        assert_non_null(names[m]);
+        assert_true(vx_pava_fitted.layers[cases[c].layer].measures[m].spread <= 0);
+    }
+}
+
 static void a_deadline_that_has_passed_leaves_layers_unheard(void **state)
 {
     (void)state;
@@ -481,9 +587,10 @@ static void a_deadline_that_has_passed_leaves_layers_unheard(void **state)
     vx_pava_report report;
     vx_evidence e;
     vx_pava_judge(speech.samples, speech.n, &nothing, 1, &report, &e);
-    for (int l = 0; l < VX_N_LAYERS; l++)
-        assert_int_not_equal(report.layers[l].status, VX_EVIDENCE_VALID);
-    assert_non_null(strstr(report.layers[VX_LAYER_SYNTHETIC].reason, "too long"));
+    for (int l = 0; l < VX_N_LAYERS; l++) {
+        assert_int_equal(report.layers[l].status, VX_EVIDENCE_UNAVAILABLE);
+        assert_non_null(strstr(report.layers[l].reason, "too long"));
+    }
     vx_pava_report_done(&report);
     vx_audio_done(&speech);
 }
@@ -566,8 +673,11 @@ int main(void)
         cmocka_unit_test(what_is_missing_is_bounded_by_the_worst_it_could_have_said),
         cmocka_unit_test(what_is_no_speech_is_inconclusive),
         cmocka_unit_test(speech_too_short_too_long_or_clipped_is_inconclusive),
+        cmocka_unit_test(clipping_is_seen_after_it_was_turned_down_and_nothing_else_is),
         cmocka_unit_test(speech_is_measured_by_every_layer_or_it_says_why_not),
         cmocka_unit_test(the_same_recording_is_known_again),
+        cmocka_unit_test(the_bounds_of_the_settings_are_remarked_on_and_decide_nothing),
+        cmocka_unit_test(what_tells_nothing_has_no_weight),
         cmocka_unit_test(a_deadline_that_has_passed_leaves_layers_unheard),
         cmocka_unit_test(lateness_never_raises_acceptance),
         cmocka_unit_test(without_memory_it_is_unavailable),

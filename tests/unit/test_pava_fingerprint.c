@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "shared/audio/decode.h"
+#include "shared/base/clock.h"
 #include "tests/support/alloc_fail.h"
 #include "tests/support/clip.h"
 #include "tests/support/encode.h"
@@ -308,6 +309,39 @@ static void the_best_of_many_is_found(void **state)
         vx_fingerprint_done(&all[i]);
 }
 
+/* Whenever the time is over: never more than all of it would have found, and that it was over is said. */
+static void a_search_ends_with_its_time(void **state)
+{
+    (void)state;
+    enum { N = 400, DEADLINES = 12 };
+    vx_fingerprint own[COUNT(READINGS)], heard[N];
+    vx_fingerprint_match all, some;
+    size_t which, n_late = 0;
+    for (size_t i = 0; i < COUNT(READINGS); i++)
+        own[i] = take_file(READINGS[i]);
+    for (size_t repeated = 0; repeated < 2; repeated++) {
+        for (size_t i = 0; i < N; i++)
+            heard[i] = own[1 + i % (COUNT(READINGS) - 1)];
+        if (repeated)
+            heard[N - 1] = own[0];
+        const uint64_t start_ns = vx_now_ns();
+        assert_true(vx_fingerprint_search(&own[0], heard, N, 0, &all, &which));
+        const uint64_t all_ns = vx_now_ns() - start_ns;
+        assert_true((all.evidence >= VX_FINGERPRINT_SAME) == (repeated == 1));
+        assert_false(vx_fingerprint_search(&own[0], heard, N, 1, &some, &which));
+        assert_true(some.evidence <= 0 && which == 0);
+        for (uint64_t d = 0; d <= DEADLINES; d++) {
+            const bool done =
+                vx_fingerprint_search(&own[0], heard, N, vx_now_ns() + all_ns * d / DEADLINES, &some, &which);
+            assert_true(some.evidence <= all.evidence && (!done || some.evidence >= all.evidence));
+            n_late += !done;
+        }
+    }
+    assert_true(n_late >= 2);
+    for (size_t i = 0; i < COUNT(READINGS); i++)
+        vx_fingerprint_done(&own[i]);
+}
+
 /* ---- landmarks made by hand ---------------------------------------------------------------------------------------- */
 
 static int in_order(const void *a, const void *b)
@@ -548,6 +582,7 @@ int main(void)
         cmocka_unit_test(other_speeds_are_the_same_recording),
         cmocka_unit_test(other_recordings_are_others),
         cmocka_unit_test(the_best_of_many_is_found),
+        cmocka_unit_test(a_search_ends_with_its_time),
         cmocka_unit_test(what_agrees_must_be_spread),
         cmocka_unit_test(the_ends_are_within),
         cmocka_unit_test(what_has_no_landmarks_says_so),
