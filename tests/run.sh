@@ -62,7 +62,7 @@ at_a_time() { # how many; the list on standard input, which may be empty
     [ -z "$lines" ] || xargs -P "$1" -L 1 tests/run_one.sh <<<"$lines"
 }
 # Those in which somebody speaks, and is waited for, run beside each other only.
-SPOKEN='test_agent_wake|test_agent_people|test_live_enroll|test_unlock_live|test_listen_pulse'
+SPOKEN='test_agent_wake|test_agent_people|test_live_enroll|test_unlock_live|test_unlock_loud|test_listen_pulse'
 # Those that count the processor's time or the machine's memory run when nothing else does.
 ALONE='test_jit|test_load|test_keeper|test_store_memory|test_valgrind'
 

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # agent_day.sh - the agent by itself for a hundred utterances and more, in a room of tests/support/stage.sh: the owner, others,
 # and people who talk of something else; then with noise, with microphones of other rates, with one that is pulled out, with two
-# people in a row; then the whole conversation with digits; and at rest.
+# people in a row; then the whole conversation with digits; at rest; and, with PAVA on, with recordings of people.
 # Usage: agent_day.sh [--data FOLDER] [--rest SECONDS] [--only PART,...] BUILD_FOLDER
-#        FOLDER has noise/ and speech/dev/ with recordings, for noise and for talk that holds no phrase; without one the noise
-#        is pink and nobody else talks. PARTS: quiet physics cold noise rates pulled two digits talk rest
+#        FOLDER has noise/ and speech/dev/SOURCE/SPEAKER/ with recordings, for noise, for talk that holds no phrase, and for
+#        the part with people; without one the noise is pink, and nobody else talks.
+#        PARTS: quiet physics cold noise rates pulled two digits talk rest people
 # Owns:   tables on stdout. Does not: judge; tests/e2e/test_agent_wake.sh does.
 #
-# Voices are flite's (rms is the owner), at several speeds. Digits are asked for in one part only, since reading them out takes
-# 4 s: elsewhere CHALLENGE is the end of it. PAVA, which tells synthesisers, is off but for one part. An agent that has rejected
+# Voices are flite's (rms is the owner), at several speeds, but in the last part. Digits are asked for in one part only, since reading them out takes
+# 4 s: elsewhere CHALLENGE is the end of it. PAVA, which tells synthesisers, is off but for two parts. An agent that has rejected
 # two people is started anew with the store as it was after enrolment, or it would pause. Times are the agent's own, from its log.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
-data='' rest_s=300 only=quiet,physics,cold,noise,rates,pulled,two,digits,talk,rest
+data='' rest_s=300 only=quiet,physics,cold,noise,rates,pulled,two,digits,talk,rest,people
 while [ $# -gt 1 ]; do
     case $1 in
     --data) data=$2; shift 2 ;;
@@ -21,7 +22,7 @@ while [ $# -gt 1 ]; do
     *) break ;;
     esac
 done
-[ $# -eq 1 ] || { sed -n '5,7s/^# //p' "$0" >&2; exit 2; }
+[ $# -eq 1 ] || { sed -n '5,8s/^# //p' "$0" >&2; exit 2; }
 build=$1
 work=$(mktemp -d) || exit 1
 pids=()
@@ -59,6 +60,7 @@ done
 cp -a "$HOME" "$work/enrolled"
 
 agent=
+profile=$work/enrolled
 n_rejected=0
 usual=() # more settings of an agent that is started anew
 start_agent() { # settings...
@@ -67,7 +69,7 @@ start_agent() { # settings...
         wait "$agent"
     fi
     rm -rf "$HOME"
-    cp -a "$work/enrolled" "$HOME"
+    cp -a "$profile" "$HOME"
     lines=0 n_rejected=0
     env "$@" "$build/voxlock" agent run 2>"$work/agent.err" &
     agent=$!
@@ -294,4 +296,145 @@ if part rest; then
     wait_until 12 wake_is listening
     sleep 3
     measure "screen locked: it listens to a quiet room" "$rest_s"
+fi
+
+# ---- people --------------------------------------------------------------------------------------------------------------
+# What people were recorded with holds no phrase, so the agent is asked to listen, over HTTP. Nobody answers its digits: who asked
+# hangs up then, and that is a rejection. The time is that of the record, from the known end of the utterance to the verdict.
+record_of() { # attempt, once it has ended: verdict, ms, probability, voice, PAVA
+    "$build/voxlock" history --json --last 3 | jq -re --argjson id "$1" '.attempts[] | select(.id == $id and .ended) |
+        [.verdict, .detail.elapsed_ms, .probability, .detail.voice.probability,
+         (.detail.decision.evidence // [] | .[] | select(.source == "physics") | .confidence // .status)] | map(. // "-" | tostring) | join(" ")'
+}
+has_ended() { record=$(record_of "$1"); }
+nothing() { :; }
+ask() { # recording, what is done before it is played
+    local asker player id
+    [ "$n_rejected" -lt 2 ] || start_agent VOXLOCK_SPEAK=off "${usual[@]}"
+    lock_screen
+    id=$(($("$build/voxlock" history --json --last 1 | jq '.attempts[0].id // 0') + 1)) verdict=closed record=
+    curl -s --retry 3 --retry-connrefused -m 40 -X POST -H "Authorization: Bearer $(cat "$HOME/.local/share/voxlock/api-token")" \
+        "http://127.0.0.1:$port/api/voice/unlock" >/dev/null &
+    asker=$!
+    if wait_until 5 microphone_is_open; then
+        sleep 0.4
+        "${2:-nothing}"
+        paplay --device=room "$1" & # by itself: of a function the shell would be ended, and what plays go on
+        player=$!
+        verdict=none
+        wait_until 25 has_ended "$id" && verdict=${record%% *} && cut -d' ' -f2 <<<"$record" >>"$work/times"
+        kill "$player" 2>/dev/null
+        wait "$player"
+    fi
+    [ "$verdict" = AUTHENTICATE ] || kill "$asker" 2>/dev/null
+    wait "$asker"
+    wait_until 5 microphone_is_closed
+    case $verdict in CHALLENGE | REJECT | ESCALATE) n_rejected=$((n_rejected + 1)) ;; esac
+    printf '%s\t%s\t%s\t%s\t%s\n' "$title" "$(cat "$work/of/$name/source")" "$name" "$verdict" "${record#* }" >>"$work/heard"
+    tally
+}
+# The first two of each source whose first five recordings make a profile. $work/of/NAME has it, where the rest of the recordings
+# are, and those of the next speaker of the same source.
+enrol_people() {
+    local folder next name source files others
+    declare -A taken=()
+    mkdir "$work/of"
+    while read -r folder next; do
+        source=$(dirname "$folder") name=$(basename "$folder")
+        [ $((${taken[$source]:-0})) -lt 2 ] || continue
+        mapfile -t files < <(find "$folder" -name '*.flac' | sort)
+        mapfile -t others < <(find "$next" -name '*.flac' | sort)
+        rm -rf "$HOME"
+        mkdir -p "$HOME" "$work/of/$name"
+        "$build/voxlock" enroll "$name" "${files[@]:0:5}" --arm --accept-starter-model >/dev/null 2>&1 || { rm -r "$work/of/$name"; continue; }
+        taken[$source]=$((${taken[$source]:-0} + 1))
+        cp -a "$HOME" "$work/of/$name/home"
+        basename "$source" >"$work/of/$name/source"
+        printf '%s\n' "${files[@]:5}" >"$work/of/$name/own"
+        printf '%s\n' "${others[@]}" >"$work/of/$name/others"
+        people+=("$name")
+    done < <(find "$data/speech/dev" -mindepth 2 -maxdepth 2 -type d | sort | awk -F/ '
+        { source = $(NF - 1); first[source] = first[source] ? first[source] : $0 }
+        source == before { print last, $0 }
+        source != before && last { print last, first[before] }
+        { last = $0; before = source }
+        END { print last, first[before] }')
+}
+clip() { # own or others, number: a recording for this speaker
+    sed -n "$2p" "$work/of/$name/$1"
+}
+in_a_row() { # two recordings: 2.5 s of the first, 0.2 s of silence, the second; its path
+    sox -q "$1" -r 16000 -c 1 "$work/a.wav" trim 0 2.5 pad 0 0.2 && sox -q "$2" -r 16000 -c 1 "$work/b.wav" &&
+        sox -q "$work/a.wav" "$work/b.wav" "$work/two.wav"
+    echo "$work/two.wav"
+}
+each() { # title, command...: for each speaker, with agent and profile as after enrolment
+    local n_before title=$1 n=0 one
+    n_before=$(requests)
+    begin
+    for name in "${people[@]}"; do
+        profile=$work/of/$name/home
+        start_agent VOXLOCK_SPEAK=off "${usual[@]}"
+        "${@:2}"
+    done
+    for one in "${count[@]}"; do n=$((n + one)); done
+    printf '| %-48s | %d | %d | %d | %d | %d | %d | %d | %s |\n' "$title" "$n" $((${count[AUTHENTICATE]:-0})) $((${count[CHALLENGE]:-0})) \
+        $((${count[REJECT]:-0})) $((${count[ESCALATE]:-0})) $((n - ${count[AUTHENTICATE]:-0} - ${count[CHALLENGE]:-0} - ${count[REJECT]:-0} - ${count[ESCALATE]:-0})) \
+        $(($(requests) - n_before)) "$(spread 1)"
+}
+speak() { # own or others, the first, how many, filter
+    local i
+    for ((i = $2; i < $2 + $3; i++)); do ask "$("$4" "$(clip "$1" "$i")" "$i")"; done
+}
+at_rate() { # own or others, number: the microphone of another rate for each speaker
+    rate=$((rate == 44100 ? 16000 : rate == 16000 ? 8000 : 44100))
+    room_at $rate
+    speak "$1" "$2" 1 plain
+}
+pull() {
+    room_gone
+    sleep 1
+    room_at 48000
+    wait_until 5 microphone_is_open
+    sleep 0.4
+}
+pulled() { ask "$(clip "$1" "$2")" pull; }
+one_by_one() { ask "$(in_a_row "$(clip "$1" 2)" "$(clip "$2" 3)")"; }
+heard_again() { # what came of the first time counts in no column
+    speak own 4 1 plain
+    count[$verdict]=$((${count[$verdict]} - 1))
+    [ "$verdict" != AUTHENTICATE ] || n_before=$((n_before + 1))
+    speak own 4 1 plain
+}
+table_by_source() { # of those that were played as they are; columns of $work/heard: title, source, profile, verdict
+    printf '\n| recordings of | spoken by | utterances | accepted | challenged | rejected | escalated | no audio or not heard |\n|---|---|---|---|---|---|---|---|\n'
+    awk -F'\t' '$1 == "owner" || $1 == "others" { who = $2 " | " $1; n[who]++; v[who, $4]++ }
+        END { for (who in n) {
+            known = v[who, "AUTHENTICATE"] + v[who, "CHALLENGE"] + v[who, "REJECT"] + v[who, "ESCALATE"]
+            printf "| %s | %d | %d | %d | %d | %d | %d |\n", who, n[who], v[who, "AUTHENTICATE"], v[who, "CHALLENGE"], v[who, "REJECT"],
+                v[who, "ESCALATE"], n[who] - known } }' "$work/heard" | sort
+}
+if part people && [ -n "$data" ]; then
+    stage_ears
+    room_at 48000
+    port=$((20000 + $$ % 20000)) rate=8000 people=()
+    usual=(VBI_PHYSICS_SPOOFING=true VOXLOCK_WAKE=false "VOXLOCK_AGENT_PORT=$port" "PULSE_SERVER=$ears")
+    enrol_people
+    printf '\nRecordings of people, PAVA on; profiles of %s\n\n' "${people[*]}"
+    echo "| who and what | utterances | accepted | challenged | rejected | escalated | no audio or not heard | asked to unlock | known end to verdict, ms: median / p90 |"
+    echo "|---|---|---|---|---|---|---|---|---|"
+    each "owner" speak own 1 2 plain
+    each "others" speak others 1 2 plain
+    each "owner, noise at 15 dB" speak own 1 1 at_15
+    each "others, noise at 15 dB" speak others 1 1 at_15
+    each "owner, microphone at 44100, 16000 or 8000 Hz" at_rate own 2
+    each "others, microphone at 44100, 16000 or 8000 Hz" at_rate others 2
+    room_at 48000
+    each "owner, microphone pulled out for 1 s meanwhile" pulled own 3
+    each "another talks, then the owner" one_by_one others own
+    each "owner talks, then another" one_by_one own others
+    each "owner's recording, heard a second time" heard_again
+    table_by_source
+    awk -F'\t' '$1 !~ /^owner/ && $4 == "AUTHENTICATE" {
+        print "\n" $1 ": accepted by the profile of " $3 " (ms, probability, voice, PAVA: " $5 ")" }' "$work/heard"
 fi

@@ -18,43 +18,58 @@ pids=()
 trap stage_end EXIT
 lacks=$(stage_lacks)
 [ -z "$lacks" ] || skip "$lacks"
-stage_build || skip "PulseAudio does not start here"
-unset VBI_PHYSICS_SPOOFING
+stage_build pava || skip "PulseAudio does not start here"
+room_at 16000 # that of the recordings
 people=tests/data/audio
 export VOXLOCK_PHRASES="always accusing people, something is going to" VOXLOCK_SPEAK=off
-"$build/voxlock" enroll ruth $people/reader1_[abc].flac --arm --accept-starter-model >/dev/null 2>"$work/said" || cat "$work/said"
-"$build/voxlock" agent run >"$work/agent.err" 2>&1 &
+
+# The owner is reader 1: of reader 2 there is no recording that is like three others, of the rest there are two each. What opens is
+# recording d, with a and b enrolled, and both behind each other, for profiles hold more speech than three recordings of 4 s.
+# `voxlock verify` gives it 0.87 then (voice 0.94, PAVA 0.97; 0.85 opens), and each other recording, with the rest enrolled in one
+# way or the other, 0.76 to 0.84.
+record() { # file, recordings...: as the microphone takes them, one behind the other
+    local pid file=$1
+    shift
+    parec --device=room.monitor --rate=16000 --channels=1 --file-format=wav "$file" &
+    pid=$!
+    wait_until 5 recorder_runs
+    for one in "$@"; do play "$people/reader1_$one.flac"; done
+    kill -INT "$pid"
+    wait "$pid"
+}
+recorder_runs() { [ "$(pactl list short source-outputs | wc -l)" -eq 2 ]; } # beside the one for the ears
+record "$work/ab.wav" a b
+record "$work/ba.wav" b a
+"$build/voxlock" enroll ruth "$work/ab.wav" "$work/ba.wav" $people/reader1_a.flac --arm --accept-starter-model >/dev/null 2>"$work/said" || cat "$work/said"
+PULSE_SERVER=$ears "$build/voxlock" agent run >"$work/agent.err" 2>&1 &
 pids+=($!)
 wait_until 5 test -S "$XDG_RUNTIME_DIR/voxlock/agent.sock"
 
 status() { "$build/voxlock" agent status --json | jq -r "$1"; }
 is() { [ "$(status "$1")" = "$2" ]; }
 history() { "$build/voxlock" history --json; }
-has() { [ "$(history | jq '.attempts | length')" -eq "$1" ]; }
+has() { history | jq -e "[.attempts[] | select(.ended)] | length == $1" >/dev/null; }
 last() { history | jq -e ".attempts[0] | $1" || { history; false; }; }
 hear() { # recording, how many attempts there are then
     lock_screen
     wait_until 10 is .agent.wake.state listening && play "$people/$1.flac" && wait_until 5 has "$2"
 }
-opened_if() { # that verdict, and only then
-    last '.verdict == "AUTHENTICATE"' >/dev/null && [ "$(requests)" -eq $(($1 + 1)) ] ||
-        last '.verdict != "AUTHENTICATE"' >/dev/null && [ "$(requests)" -eq "$1" ]
-}
-
 # ---- tests ---------------------------------------------------------------------------------------------------------------
-owner_is_known() { # whether digits are asked for besides is PAVA's to say
-    hear reader1_d 1 && last '.verdict == "AUTHENTICATE" or .verdict == "CHALLENGE"' && opened_if 0
-    opened=$(requests)
+owner_opens() { # by voice and PAVA alone: nobody asks for digits here
+    hear reader1_d 1 &&
+        last '.verdict == "AUTHENTICATE" and .detail.challenge_passed == false' && [ "$(requests)" -eq 1 ]
 }
 recording_is_known_again() {
-    hear reader1_d 2 && last '.verdict == "ESCALATE"' && opened_if "$opened"
+    hear reader1_d 2 && last '.verdict == "ESCALATE" and any(.detail.physics.layers[]; .layer == "replay" and .spoof > 0.9)' &&
+        [ "$(requests)" -eq 1 ]
 }
-stranger_is_rejected() {
-    hear reader4_b 3 && last '.verdict == "REJECT"' && opened_if "$opened"
+stranger_is_kept_out() { # alive, and not the owner: that the two contradict each other is an anomaly of its own
+    hear reader4_b 3 && last '.verdict == "ESCALATE" and .detail.decision.anomaly == "disagreement" and .detail.voice.accepted == false' &&
+        [ "$(requests)" -eq 1 ]
 }
-check "the owner's own words are heard, and the voice is known" owner_is_known
+check "the owner's own words open the screen, once" owner_opens
 check "the same recording, played once more, is known for what it is" recording_is_known_again
-check "another person, who says a phrase too, is rejected" stranger_is_rejected
+check "another person, who says a phrase too, is kept out" stranger_is_kept_out
 # shellcheck disable=SC2154
 echo "1..$n"
 # shellcheck disable=SC2154

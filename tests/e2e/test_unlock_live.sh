@@ -39,36 +39,21 @@ say_slowly() { # voice, digits, file: with 0.7 s between them; flite gives 16-bi
     mv "$work/slow.wav" "$3"
 }
 
-# One attempt: who speaks first, and who answers with which digits ("right", "slowly", digits, or "nothing": Ctrl-C). Leaves the answer in $work/out.
-unlock() { # recording, voice of the answer, digits
-    local line digits
-    rm -rf "$work/talk" "$HOME"
-    cp -a "$work/enrolled" "$HOME" # no pause after the rejections of the attempt before
-    mkfifo "$work/talk"
-    [ -n "${unlocked_already:-}" ] || lock_screen
-    "$build/voxlock" unlock otto --source pulse --device room.monitor --json >"$work/out" 2>"$work/talk" &
-    local pid=$!
-    while read -r line; do
-        case $line in
-        "Speak now."*) (sleep 0.4; play "$work/$1.wav") & ;;
-        "Please say: "*)
-            [ "$3" != nothing ] || { kill -INT "$pid"; continue; }
-            digits=${line#Please say: }
-            case $3 in
-            right) say "$2" "$(words "$digits")" "$work/answer.wav" ;;
-            slowly) say_slowly "$2" "$digits" "$work/answer.wav" ;;
-            *) say "$2" "$(words "$3")" "$work/answer.wav" ;;
-            esac
-            (sleep 0.3; play "$work/answer.wav") &
-            ;;
-        esac
-    done <"$work/talk"
-    wait "$pid"
-    code=$?
-    cat "$work/out"
-    return 0
+answer() { # voice, which digits ("right", "slowly", digits, or "nothing": Ctrl-C), those asked for
+    case $2 in
+    right) say "$1" "$(words "$3")" "$work/answer.wav" ;;
+    slowly) say_slowly "$1" "$3" "$work/answer.wav" ;;
+    nothing) return 1 ;;
+    *) say "$1" "$(words "$2")" "$work/answer.wav" ;;
+    esac
 }
-field() { jq -r "$1" "$work/out"; }
+# One attempt: who speaks first, and who answers with which digits.
+unlock() { # recording, voice of the answer, digits
+    rm -rf "$HOME"
+    cp -a "$work/enrolled" "$HOME" # no pause after the rejections of the attempt before
+    [ -n "${unlocked_already:-}" ] || lock_screen
+    converse otto "$work/$1.wav" answer "$2" "$3"
+}
 "$build/voxlock" enroll otto "$work"/o[123].wav --arm --accept-starter-model >/dev/null 2>"$work/said" || cat "$work/said"
 cp -a "$HOME" "$work/enrolled"
 

@@ -1,7 +1,7 @@
 # stage.sh - sourced by shell tests: a room with people and a locked desktop in it. A PulseAudio null sink is the room (what
 # is played into it is what the microphone hears), voices of flite are the people, and a session manager of our own on a
 # private bus is the desktop. Needs $build, a folder in $work, and pids=().
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 
 # Why there can be no stage here; nothing where there can.
 stage_lacks() {
@@ -15,18 +15,18 @@ stage_lacks() {
     case $build in *asan*) echo "what takes time in the room would come too late" ;; esac
 }
 
-stage_build() { # a home, a room, a desktop; fails where PulseAudio does not start
+stage_build() { # [pava]: a home, a room, a desktop; fails where PulseAudio does not start. PAVA tells synthesisers, so it is off
+    # unless it is asked for: by those whose people are recordings, or are to be told for what they are.
     local name
     for name in $(env | sed -nE 's/^((VOXLOCK|BAYESIAN|VBI|ECAPA)_[A-Z_]+)=.*/\1/p'); do unset "$name"; done
-    export VBI_PHYSICS_SPOOFING=false # the people are synthesisers, and PAVA would say so
+    [ "${1:-}" = pava ] || export VBI_PHYSICS_SPOOFING=false
     [ -d "$build/../../models/starter" ] || export ECAPA_CACHE_DIR=$PWD/models/starter
     export HOME=$work/home XDG_RUNTIME_DIR=$work/run PULSE_SERVER=unix:$work/pulse PULSE_COOKIE=$work/cookie
     unset XDG_DATA_HOME XDG_CONFIG_HOME DBUS_SESSION_BUS_ADDRESS DISPLAY
     mkdir -p "$HOME" "$XDG_RUNTIME_DIR"
     chmod 700 "$XDG_RUNTIME_DIR"
-    pulseaudio -n --daemonize=no --exit-idle-time=-1 --use-pid-file=no --system=no \
-        -L "module-native-protocol-unix socket=$work/pulse auth-anonymous=1" >"$work/pulse.log" 2>&1 &
-    pids+=($!)
+    sound_server pulse
+    [ "${1:-}" != pava ] || stage_ears || return 1
     dbus-daemon --session --nofork --print-address=3 3>"$work/bus" >/dev/null 2>&1 &
     pids+=($!)
     wait_until 5 stage_is_up || return 1
@@ -38,6 +38,19 @@ stage_build() { # a home, a room, a desktop; fails where PulseAudio does not sta
     pids+=($!)
     exec 4>"$work/tell"
 }
+sound_server() { # its socket
+    pulseaudio -n --daemonize=no --exit-idle-time=-1 --use-pid-file=no --system=no \
+        -L "module-native-protocol-unix socket=$work/$1 auth-anonymous=1" >"$work/$1.log" 2>&1 &
+    pids+=($!)
+}
+# A computer of its own for those who listen: what their own plays, PAVA does not judge, and all that is said in the room is
+# played by the server that the room is in. From here on they have to be given PULSE_SERVER=$ears.
+stage_ears() {
+    sound_server ears
+    ears=unix:$work/ears
+    wait_until 5 ears_are_up
+}
+ears_are_up() { pactl --server="$ears" info >/dev/null 2>&1; }
 stage_is_up() { pactl info && [ -s "$work/bus" ]; } >/dev/null 2>&1
 stage_end() {
     local pid
@@ -60,13 +73,16 @@ wait_until() { # seconds, command...: true once it is
 room_at() { # Hz: the device, anew
     room_gone
     room=$(pactl load-module module-null-sink sink_name=room rate="$1")
+    [ -z "${ears:-}" ] || ear=$(pactl --server="$ears" load-module module-tunnel-source server="$PULSE_SERVER" \
+        source=room.monitor source_name=room.monitor rate="$1" channels=1)
 }
 room_gone() {
+    [ -z "${ear:-}" ] || pactl --server="$ears" unload-module "$ear"
     [ -z "${room:-}" ] || pactl unload-module "$room"
-    room=
+    room='' ear=''
 }
 play() { paplay --device=room "$1"; }
-microphone_is_open() { [ -n "$(pactl list short source-outputs 2>/dev/null)" ]; }
+microphone_is_open() { [ -n "$(pactl --server="${ears:-$PULSE_SERVER}" list short source-outputs 2>/dev/null)" ]; }
 microphone_is_closed() { ! microphone_is_open; }
 say() { # voice, words, file
     flite -voice "$1" -t "$2" -o "$3"
@@ -75,6 +91,25 @@ words() { # "4 7": four, seven
     local digit names=(zero one two three four five six seven eight nine)
     for digit in $1; do printf '%s, ' "${names[digit]}"; done
 }
+
+# `voxlock unlock`, and somebody before it. Leaves the outcome in $work/out, and the exit status in $code.
+converse() { # who, command...: the recording that is spoken first, and what makes $work/answer.wav of the digits (or fails: Ctrl-C)
+    local line pid first=$2
+    rm -f "$work/talk"
+    mkfifo "$work/talk"
+    PULSE_SERVER=${ears:-$PULSE_SERVER} "$build/voxlock" unlock "$1" --source pulse --device room.monitor --json >"$work/out" 2>"$work/talk" &
+    pid=$!
+    while read -r line; do
+        case $line in
+        "Speak now."*) (sleep 0.4; play "$first") & ;;
+        "Please say: "*) if "${@:3}" "${line#Please say: }"; then (sleep 0.3; play "$work/answer.wav") & else kill -INT "$pid"; fi ;;
+        esac
+    done <"$work/talk"
+    wait "$pid"
+    code=$?
+    cat "$work/out"
+}
+field() { jq -r "$1" "$work/out"; }
 
 # ---- the desktop ---------------------------------------------------------------------------------------------------------
 desktop() { # what logind_mock is told; its answer
