@@ -5,20 +5,12 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 build=$1
-skip() { # why: one test, not run
-    printf '1..1\nok 1 # SKIP %s\n' "$1"
-    exit 0
-}
-work=$(mktemp -d) || exit 1
-pids=()
 # shellcheck source=tests/support/tap.sh
 . tests/support/tap.sh
 # shellcheck source=tests/support/stage.sh
 . tests/support/stage.sh
-trap stage_end EXIT
-lacks=$(stage_lacks)
-[ -z "$lacks" ] || skip "$lacks"
-stage_build pava || skip "PulseAudio does not start here"
+stage_open
+stage_build pava || stage_skip "PulseAudio does not start here"
 room_at 16000 # that of the recordings
 people=tests/data/audio
 export VOXLOCK_PHRASES="always accusing people, something is going to" VOXLOCK_SPEAK=off

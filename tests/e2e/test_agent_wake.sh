@@ -5,23 +5,15 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 build=$1
-skip() { # why: one test, not run
-    printf '1..1\nok 1 # SKIP %s\n' "$1"
-    exit 0
-}
-work=$(mktemp -d) || exit 1
-pids=()
 # shellcheck source=tests/support/tap.sh
 . tests/support/tap.sh
 # shellcheck source=tests/support/stage.sh
 . tests/support/stage.sh
-trap stage_end EXIT
-lacks=$(stage_lacks)
-[ -z "$lacks" ] || skip "$lacks"
-espeak=$(command -v espeak-ng) || skip "espeak-ng is not installed"
-command -v curl >/dev/null || skip "curl is not installed"
+stage_open
+espeak=$(command -v espeak-ng) || stage_skip "espeak-ng is not installed"
+command -v curl >/dev/null || stage_skip "curl is not installed"
 port=$((20000 + $$ % 20000))
-stage_build || skip "PulseAudio does not start here"
+stage_build || stage_skip "PulseAudio does not start here"
 
 # ---- people, and the agent's voice ---------------------------------------------------------------------------------------
 owner=rms stranger=slt

@@ -1,6 +1,6 @@
 # stage.sh - sourced by shell tests: a room with people and a locked desktop in it. A PulseAudio null sink is the room (what
 # is played into it is what the microphone hears), voices of flite are the people, and a session manager of our own on a
-# private bus is the desktop. Needs $build, a folder in $work, and pids=().
+# private bus is the desktop. Needs $build; a test begins with stage_open, which makes the folder $work.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # Why there can be no stage here; nothing where there can.
@@ -13,6 +13,20 @@ stage_lacks() {
         [ -e "$build/$part" ] || { echo "this build has no $part"; return; }
     done
     case $build in *asan*) echo "what takes time in the room would come too late" ;; esac
+}
+
+stage_skip() { # why: the whole test, not run
+    printf '1..1\nok 1 # SKIP %s\n' "$1"
+    exit 0
+}
+# For a test: what stage_build needs, or nothing is run. All of it goes when the test ends.
+stage_open() {
+    local lacks
+    work=$(mktemp -d) || exit 1
+    pids=()
+    trap stage_end EXIT
+    lacks=$(stage_lacks)
+    [ -z "$lacks" ] || stage_skip "$lacks"
 }
 
 stage_build() { # [pava]: a home, a room, a desktop; fails where PulseAudio does not start. PAVA tells synthesisers, so it is off
