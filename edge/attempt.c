@@ -448,7 +448,9 @@ static vx_err learn_ways(const gathering *g, const vx_attempt_outcome *out)
         vx_places_learn(&places, &now);
         err = vx_learned_save_places(store, g->speaker, &places, NULL);
     }
-    if (err != VX_OK || !out->challenge_passed)
+    /* Digits that PAVA was not sure of let in, and prove no owner. */
+    const bool proved = out->challenge_passed && (vx_attempt_is_alive(out) || !g->runtime->physics_on);
+    if (err != VX_OK || !proved)
         return err;
     err = vx_learned_prior(store, g->speaker, g->runtime->decide.prior, &prior, NULL);
     return err == VX_OK ? vx_learned_save_prior(store, g->speaker, vx_prior_after(prior, true), NULL) : err;
@@ -493,13 +495,19 @@ static void note_physics(gathering *g, vx_attempt_outcome *out)
     (void)pthread_mutex_unlock(&g->lock);
 }
 
-/* All layers that have a say were there in time, whatever they found. */
-static bool came_in_time(const vx_pava_report *pava)
+/* Of the layers that have a say all were there in time, and one at least has judged: not that of replays, which has a word on
+ * any sound that is new. */
+static bool has_judged(const vx_pava_report *pava)
 {
-    for (int i = 0; i < VX_N_LAYERS; i++)
-        if (pava->layers[i].status == VX_EVIDENCE_UNAVAILABLE && vx_pava_layer_has_say((vx_pava_layer)i))
+    bool judged = false;
+    for (int i = 0; i < VX_N_LAYERS; i++) {
+        if (!vx_pava_layer_has_say((vx_pava_layer)i))
+            continue;
+        if (pava->layers[i].status == VX_EVIDENCE_UNAVAILABLE)
             return false;
-    return true;
+        judged = judged || (i != VX_LAYER_REPLAY && pava->layers[i].status == VX_EVIDENCE_VALID);
+    }
+    return judged;
 }
 
 /* Digits prove that it is no recording. A machine that speaks on demand can say them as well: where physics speaks against
@@ -514,7 +522,7 @@ static bool is_cleared(const vx_runtime *r, const vx_attempt_outcome *out)
         return true; /* the owner wants it so, and was told what that costs (docs/security.md) */
     if (physics->status == VX_EVIDENCE_VALID)
         return physics->confidence >= LEAST;
-    return out->examined && out->pava.analysed && came_in_time(&out->pava) && out->pava.measured <= EVEN;
+    return out->examined && out->pava.analysed && has_judged(&out->pava) && out->pava.measured <= EVEN;
 }
 
 /* Opens what is lacking nothing but proof that somebody speaks here and now. */

@@ -332,7 +332,7 @@ vx_err vx_live_follow(const vx_live *live, const vx_live_command *heard, const c
         err = vx_errinfo_set(info, VX_ERR_CLOSED, "nobody waited for the verdict any more");
     if (err == VX_OK) {
         open_screen(&r, &out);
-        /* A profile learns from nothing less than a voice that was found living, where that is looked for. */
+        /* A profile takes a recording of nothing less than a voice that was found living, where that is looked for. */
         const bool proved = vx_attempt_is_alive(&out.attempt) || !live->runtime->physics_on;
         if (answer.samples && !live->from_file && proved)
             keep_variant(&r, &answer);

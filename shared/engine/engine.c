@@ -275,7 +275,8 @@ static int keep_runnable(const vx_artefact **order, int n_order, const vx_engine
         vx_errinfo why = {0};
         vx_err err = vx_errinfo_set(&why, VX_ERR_UNSUPPORTED, "passed over: %s has no instructions for it",
                                     vx_isa_name(options->isa));
-        note_trial(options->ret_trials, strategy->name, err, &why);
+        if (is_auto(options->strategy))
+            note_trial(options->ret_trials, strategy->name, err, &why);
     }
     return n;
 }

@@ -22,7 +22,8 @@ static void set_physics(void *arg, const float *samples, size_t n, const vx_pava
     (void)known, (void)deadline_ns;
     *ret_report = (vx_pava_report){.analysed = d->measured != 0, .measured = d->measured};
     for (int i = 0; i < VX_N_LAYERS; i++)
-        ret_report->layers[i].status = VX_EVIDENCE_INCONCLUSIVE;
+        ret_report->layers[i].status =
+            d->abstained && i != VX_LAYER_REPLAY ? VX_EVIDENCE_INCONCLUSIVE : VX_EVIDENCE_VALID;
     if (d->late)
         ret_report->layers[VX_LAYER_SYNTHETIC].status = VX_EVIDENCE_UNAVAILABLE;
     if (d->delay_ms > 0)

@@ -19,6 +19,7 @@ typedef struct {
     vx_evidence physics;
     double measured; /* the risk by what could be measured; not 0: the layers were asked */
     bool late;       /* one of the layers was not there in time */
+    bool abstained;  /* all layers but that of replays abstained */
     int delay_ms;
 } desk;
 

@@ -438,25 +438,28 @@ static void every_utterance_is_remembered(void **state)
 static void digits_answer_a_challenge_and_nothing_else(void **state)
 {
     (void)state;
+    enum { JUDGED, LATE, ABSTAINED }; /* the layers */
     static const struct {
         const char *file;
         vx_evidence physics;
         double measured; /* 0: nothing was */
-        bool late, passes;
+        int layers;
+        bool passes;
     } cases[] = {
-        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0, false, false},
-        {"reader1_d.flac", {.status = VX_EVIDENCE_UNAVAILABLE}, 0, false, false},
-        {"reader1_d.flac", {.status = VX_EVIDENCE_UNAVAILABLE}, 0.45, false, false},
-        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0.45, false, true},
-        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0.45, true, false},
-        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0.5, false, true},
-        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0.55, false, false},
-        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, NAN, false, false},
-        {"reader1_d.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.5}, 0.5, false, true},
-        {"reader1_d.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.1}, 0.9, false, false},
-        {"reader2_a.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0, false, false},
-        {"reader2_a.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0.1, false, false},
-        {"reader2_a.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.84}, 0.16, false, false},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0, JUDGED, false},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_UNAVAILABLE}, 0, JUDGED, false},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_UNAVAILABLE}, 0.45, JUDGED, false},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0.45, JUDGED, true},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0.45, LATE, false},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0.05, ABSTAINED, false},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0.5, JUDGED, true},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0.55, JUDGED, false},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, NAN, JUDGED, false},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.5}, 0.5, JUDGED, true},
+        {"reader1_d.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.1}, 0.9, JUDGED, false},
+        {"reader2_a.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0, JUDGED, false},
+        {"reader2_a.flac", {.status = VX_EVIDENCE_INCONCLUSIVE}, 0.1, JUDGED, false},
+        {"reader2_a.flac", {.status = VX_EVIDENCE_VALID, .confidence = 0.84}, 0.16, JUDGED, false},
     };
     desk d;
     vx_habits habits;
@@ -477,7 +480,8 @@ static void digits_answer_a_challenge_and_nothing_else(void **state)
                                             .answered = true};
         d.physics = cases[i].physics;
         d.measured = cases[i].measured;
-        d.late = cases[i].late;
+        d.late = cases[i].layers == LATE;
+        d.abstained = cases[i].layers == ABSTAINED;
         assert_int_equal(vx_attempt_run(&d.runtime, &request, &out, NULL), VX_OK);
         if (out.challenge_passed != cases[i].passes || (out.verdict == VX_AUTHENTICATE) != cases[i].passes)
             fail_msg("case %zu: %s, %s", i, vx_verdict_name(out.verdict), out.sentence);
