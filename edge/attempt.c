@@ -401,6 +401,11 @@ bool vx_attempt_is_alive(const vx_attempt_outcome *out)
     return physics->status == VX_EVIDENCE_VALID && physics->confidence >= 0.5;
 }
 
+bool vx_attempt_is_proved(const vx_runtime *runtime, const vx_attempt_outcome *out)
+{
+    return !runtime->physics_on || vx_attempt_is_alive(out);
+}
+
 /* Whose utterance it was, also of an attempt that ended before that was looked up. */
 static vx_err find_claimed(vx_runtime *r, const gathering *g, const vx_attempt_outcome *out, int64_t *ret_speaker)
 {
@@ -449,8 +454,7 @@ static vx_err learn_ways(const gathering *g, const vx_attempt_outcome *out)
         err = vx_learned_save_places(store, g->speaker, &places, NULL);
     }
     /* Digits that PAVA was not sure of let in, and prove no owner. */
-    const bool proved = out->challenge_passed && (vx_attempt_is_alive(out) || !g->runtime->physics_on);
-    if (err != VX_OK || !proved)
+    if (err != VX_OK || !out->challenge_passed || !vx_attempt_is_proved(g->runtime, out))
         return err;
     err = vx_learned_prior(store, g->speaker, g->runtime->decide.prior, &prior, NULL);
     return err == VX_OK ? vx_learned_save_prior(store, g->speaker, vx_prior_after(prior, true), NULL) : err;

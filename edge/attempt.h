@@ -57,8 +57,11 @@ typedef struct {
 VX_MUST_CHECK vx_err vx_attempt_run(vx_runtime *runtime, const vx_attempt_request *request,
                                     vx_attempt_outcome *ret_outcome, vx_errinfo *info);
 
-/* Measured, and rather a living voice than not: what may be learned of, a throat, a room, another microphone. */
+/* Measured, and rather a living voice than not: what may be learned of, a throat, a room. */
 bool vx_attempt_is_alive(const vx_attempt_outcome *outcome);
+/* The same where physics is on, and true where its owner has switched it off: what an answer has to be besides right, for
+ * another microphone or a better prior to be learned of it. */
+bool vx_attempt_is_proved(const vx_runtime *runtime, const vx_attempt_outcome *outcome);
 
 /* The outcome for a program: {"id", "verdict", "sentence", "speaker", "may_unlock", "voice": {...} or null, "decision":
  * {...} or null, "quality", "route", "wait_s", "elapsed_ms"}. New reference; NULL when memory is out. */

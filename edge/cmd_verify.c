@@ -14,7 +14,6 @@ typedef struct {
     vx_audio audio; /* of a file */
     vx_heard heard; /* of a microphone */
     char microphone[VX_MICROPHONE_CAP];
-    bool own_speaker;              /* played meanwhile */
     char unheard[VX_ERRINFO_LINE]; /* why there is nothing to judge */
 } subject;
 
@@ -50,7 +49,6 @@ static vx_err listen(const vx_cmd_call *call, subject *s, vx_errinfo *info)
     vx_guide_prompt(&guide, "", "Speak now.");
     err = vx_guide_hear(&guide, &s->heard, s->microphone, info);
     const bool a_file = guide.a_file;
-    s->own_speaker = guide.playback;
     vx_guide_close(&guide);
     if (vx_guide_interrupted()) {
         *info = (vx_errinfo){0};
@@ -77,7 +75,7 @@ static vx_err judge(vx_runtime *runtime, const vx_cmd_call *call, const subject 
                                         .n = heard ? s->heard.n : s->audio.n,
                                         .unheard = s->unheard,
                                         .clipped_share = heard ? -1 : s->audio.clipped_share,
-                                        .own_speaker = s->own_speaker,
+                                        .own_speaker = s->heard.playback,
                                         .microphone =
                                             call->values[MICROPHONE] ? call->values[MICROPHONE] : s->microphone};
     return vx_attempt_run(runtime, &request, ret_outcome, info);

@@ -142,7 +142,6 @@ vx_err vx_guide_hear(vx_guide *guide, vx_heard *ret_heard, char ret_microphone[V
     if (err != VX_OK)
         return err;
     vx_capture_get_state(guide->capture, &state);
-    guide->playback = ret_heard->playback;
     (void)snprintf(ret_microphone, VX_MICROPHONE_CAP, "%s", guide->a_file ? "" : state.device);
     return VX_OK;
 }

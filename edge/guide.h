@@ -26,10 +26,9 @@ typedef struct {
     vx_capture *capture;
     vx_vad *vad;
     vx_meter meter;
-    int sign;      /* -1: none is held */
-    bool aloud;    /* VOXLOCK_SPEAK=on: prompts are said, too */
-    bool playback; /* this computer's own loudspeaker sounded during the last utterance */
-    bool a_file;   /* what is heard is a recording: nobody is prompted aloud, and nothing of it may be skipped */
+    int sign;    /* -1: none is held */
+    bool aloud;  /* VOXLOCK_SPEAK=on: prompts are said, too */
+    bool a_file; /* what is heard is a recording: nobody is prompted aloud, and nothing of it may be skipped */
 } vx_guide;
 
 /* first_flag [in] index of VX_GUIDE_FLAGS among the command's

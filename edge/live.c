@@ -333,8 +333,7 @@ vx_err vx_live_follow(const vx_live *live, const vx_live_command *heard, const c
     if (err == VX_OK) {
         open_screen(&r, &out);
         /* A profile takes a recording of nothing less than a voice that was found living, where that is looked for. */
-        const bool proved = vx_attempt_is_alive(&out.attempt) || !live->runtime->physics_on;
-        if (answer.samples && !live->from_file && proved)
+        if (answer.samples && !live->from_file && vx_attempt_is_proved(live->runtime, &out.attempt))
             keep_variant(&r, &answer);
         *ret_outcome = out;
     }

@@ -170,24 +170,16 @@ static vx_err choose_gemm(vx_strategy_state *state, const char *name, vx_precisi
     return vx_gemm_plugin_load(name, &state->gemm, info);
 }
 
-/* What the weights of a strategy's file may be, besides f32. */
-static vx_number held_by(const vx_artefact *artefact)
-{
-    return strcmp(artefact->strategy, "quantized") == 0 ? VX_NUMBER_INT8
-           : strcmp(artefact->strategy, "half") == 0    ? VX_NUMBER_BF16
-                                                        : VX_NUMBER_F32;
-}
-
 /* Only the strategy whose file may hold them reckons with such weights. */
 static vx_err check_numbers(vx_ecapa *net, const vx_artefact *artefact, vx_errinfo *info)
 {
     static const struct {
         const char *name, *owner;
-    } numbers[VX_NUMBERS] = {[VX_NUMBER_BF16] = {"bf16", "half"}, [VX_NUMBER_INT8] = {"int8", "quantized"}};
+    } numbers[VX_NUMBERS] = {{"f32", "native"}, {"bf16", "half"}, {"int8", "quantized"}};
     vx_conv *convs[VX_ECAPA_MAX_CONVS];
     for (size_t n = vx_ecapa_convs(net, convs); n-- > 0;) {
         const vx_number number = convs[n]->number;
-        if (number != VX_NUMBER_F32 && number != held_by(artefact))
+        if (number != VX_NUMBER_F32 && strcmp(numbers[number].owner, artefact->strategy) != 0)
             return vx_errinfo_set(info, VX_ERR_MODEL_SHAPE,
                                   "the weights of strategy '%s' are %s, which is an artefact of '%s'",
                                   artefact->strategy, numbers[number].name, numbers[number].owner);
@@ -212,7 +204,7 @@ static vx_err build_network(vx_strategy_state *state, const vx_artefact *artefac
      * far more exact than the rest. */
     if (err == VX_OK && precision != VX_PRECISION_F32 && state->kernels->product[VX_NUMBER_BF16])
         err = vx_ecapa_to_bf16(&state->net, state->kernels->row);
-    state->is_copied = precision == VX_PRECISION_BF16 && held_by(artefact) == VX_NUMBER_F32;
+    state->is_copied = precision == VX_PRECISION_BF16 && strcmp(artefact->strategy, "native") == 0;
     return err;
 }
 

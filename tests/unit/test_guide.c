@@ -87,7 +87,7 @@ static void an_utterance_is_heard_and_then_the_end(void **state)
     assert_int_equal(vx_guide_hear(&guide, &heard, microphone, &info), VX_OK);
     assert_true(heard.end - heard.begin > VX_AUDIO_RATE);
     assert_string_equal(microphone, ""); /* a file is no microphone that a profile could have a variant of */
-    assert_false(guide.playback);
+    assert_false(heard.playback);
     vx_heard_done(&heard);
     vx_err err = VX_OK;
     for (int i = 0; i < 5 && err == VX_OK; i++) {

@@ -15,6 +15,7 @@
 #include "shared/engine/ecapa.h"
 #include "shared/engine/engine.h"
 #include "tests/support/alloc_fail.h"
+#include "tests/support/engines.h"
 #include "tests/support/model_copy.h"
 #include "tests/support/quantise.h"
 
@@ -50,40 +51,11 @@ static bool has_bf16(vx_isa isa)
     return vx_kernels_for(isa)->product[VX_NUMBER_BF16] != NULL;
 }
 
-static vx_engine_options options_for(const char *strategy, vx_precision precision, vx_isa isa)
-{
-    vx_engine_options o = vx_engine_options_default();
-    o.strategy = strategy;
-    o.precision = precision;
-    o.isa = isa;
-    return o;
-}
-
-static vx_engine *open_engine(const char *path, vx_engine_options options)
-{
-    vx_engine *engine = NULL;
-    vx_errinfo info = {0};
-    const vx_err err = vx_engine_open(path, &options, &engine, &info);
-    if (err != VX_OK)
-        fail_msg("%s: %s", path, vx_errinfo_text(&info, err));
-    return engine;
-}
-
 static vx_embedding embed(vx_engine *engine)
 {
     vx_embedding e;
     assert_int_equal(vx_engine_embed(engine, audio.samples, audio.n, &e, NULL, NULL), VX_OK);
     return e;
-}
-
-static void expect_refusal(const char *path, vx_engine_options o, vx_err want, const char *mention)
-{
-    vx_engine *engine = NULL;
-    vx_errinfo info = {0};
-    assert_int_equal(vx_engine_open(path, &o, &engine, &info), want);
-    assert_null(engine);
-    if (!strstr(info.text, mention))
-        fail_msg("'%s' does not mention '%s'", info.text, mention);
 }
 
 /* Rounded once by whoever wrote the file or at every start: the same weights, hence the same bits. Also where the file left

@@ -18,6 +18,7 @@
 #include "shared/engine/ecapa.h"
 #include "shared/engine/engine.h"
 #include "tests/support/alloc_fail.h"
+#include "tests/support/engines.h"
 #include "tests/support/model_copy.h"
 #include "tests/support/quantise.h"
 
@@ -60,26 +61,6 @@ static int tear_down(void **state)
     model_copy_drop(&folder, QUANTISED_WEIGHTS);
     model_copy_done(&folder);
     return 0;
-}
-
-static vx_engine_options options_for(const char *strategy, vx_precision precision, vx_isa isa)
-{
-    vx_engine_options o = vx_engine_options_default();
-    o.strategy = strategy;
-    o.precision = precision;
-    o.gemm = "simd";
-    o.isa = isa;
-    return o;
-}
-
-static vx_engine *open_engine(const char *path, vx_engine_options options)
-{
-    vx_engine *engine = NULL;
-    vx_errinfo info = {0};
-    const vx_err err = vx_engine_open(path, &options, &engine, &info);
-    if (err != VX_OK)
-        fail_msg("%s: %s", path, vx_errinfo_text(&info, err));
-    return engine;
 }
 
 static double worst_cosine(vx_engine *a, vx_engine *b)
@@ -289,16 +270,6 @@ static void test_callers_and_batches_get_the_same_bits(void **state)
 }
 
 /* ---- what cannot be opened ----------------------------------------------------------------------------------------- */
-
-static void expect_refusal(const char *path, vx_engine_options o, vx_err want, const char *mention)
-{
-    vx_engine *engine = NULL;
-    vx_errinfo info = {0};
-    assert_int_equal(vx_engine_open(path, &o, &engine, &info), want);
-    assert_null(engine);
-    if (!strstr(info.text, mention))
-        fail_msg("'%s' does not mention '%s'", info.text, mention);
-}
 
 static void test_wrong_requests(void **state)
 {
