@@ -235,7 +235,7 @@ const vx_cmd vx_cmd_status = {
     .usage = "[--json]",
     .help = "Say what computes embeddings here and why, what the model is, and which settings were changed.",
     .flags = {{"--json",
-               "one JSON object: voxlock, engine, strategies, model, artefacts, store, route, memory, settings"}},
+               "one JSON object: voxlock, engine, strategies, model, artefacts, store, route, memory, settings", NULL}},
     .max_operands = 0,
     .run = run,
 };

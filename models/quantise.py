@@ -7,7 +7,7 @@ integers; 8 bits measured no better. Their ranges are those of the given feature
 is open, and what clips costs far more than a coarser step. Needs torch and numpy.
 
 The file holds, for a quantised convolution NAME ("mfa.conv.conv") and k = channel * taps + tap:
-  NAME.weight        I8  [n_out, k padded with zeros to a multiple of 64], -127 .. 127
+  NAME.weight        I8  [n_out, k padded with zeros to a multiple of 64], -63 .. 63
   NAME.weight_scale  F32 [n_out]
   NAME.input_scale   F32 [n_in]     q = clamp(round(x * input_scale + input_zero), 0, 127)
   NAME.input_zero    F32 [n_in]
@@ -22,7 +22,7 @@ import torch
 from ecapa import tensors_of
 
 ACTIVATION_LEVELS = 127
-WEIGHT_LEVELS = 127
+WEIGHT_LEVELS = 63
 HEADROOM = 1.0
 ROW_MULTIPLE = 64
 ATTENTION_IN = "asp.tdnn.conv.conv"
@@ -30,7 +30,7 @@ ATTENTION_IN = "asp.tdnn.conv.conv"
 
 def is_quantised(name):
     """Whether a convolution of the network, by its name, sees frames that are not features."""
-    return name.startswith(("blocks.1.", "blocks.2.", "blocks.3.", "mfa.", "asp.tdnn.")) and "se_block" not in name
+    return name.startswith(("blocks.1.", "blocks.2.", "blocks.3.", "mfa.", "asp.")) and "se_block" not in name
 
 
 def quantised_convolutions(model):

@@ -99,7 +99,7 @@ typedef struct {
     size_t n_out, n_in, taps, dilation, int8_taps;
 } wanted;
 
-/* What the zero points add to every sum. */
+/* What the zero points add to every sum; and proves the weights' range on the way, which kernels count on. */
 static void sum_rows(struct binder *b, const char *prefix, vx_conv *c)
 {
     float *zeros = calloc(c->weight_ld, sizeof *zeros), *sums = b->folded;
@@ -111,13 +111,16 @@ static void sum_rows(struct binder *b, const char *prefix, vx_conv *c)
         zeros[k] = c->input_zero[k / c->taps];
     b->folded += c->n_out;
     const int8_t *w = c->weight;
+    int beyond = 0; /* bits of weight + 64 outside of 7 */
     for (size_t row = 0; row < c->n_out && b->err == VX_OK; row++) {
         /* Many sums side by side, which is what compilers vectorise: 18 million weights. */
         float parts[INT8_PADDING] = {0};
         double sum = 0;
         for (size_t k = 0; k < c->weight_ld; k += INT8_PADDING, w += INT8_PADDING)
-            for (size_t i = 0; i < INT8_PADDING; i++)
+            for (size_t i = 0; i < INT8_PADDING; i++) {
                 parts[i] += (float)w[i] * zeros[k + i];
+                beyond |= w[i] + VX_INT8_WEIGHT_TOP + 1;
+            }
         for (size_t i = 0; i < INT8_PADDING; i++)
             sum += (double)parts[i];
         sums[row] = (float)sum;
@@ -125,6 +128,9 @@ static void sum_rows(struct binder *b, const char *prefix, vx_conv *c)
             b->err = vx_errinfo_set(b->info, VX_ERR_MODEL_SHAPE, "tensor %s.conv.input_zero: its sums are not finite",
                                     prefix);
     }
+    if (b->err == VX_OK && (beyond & ~(2 * VX_INT8_WEIGHT_TOP + 1)))
+        b->err = vx_errinfo_set(b->info, VX_ERR_MODEL_SHAPE,
+                                "tensor %s.conv.weight: expected values of -64 to 63; bake the model again", prefix);
     free(zeros);
     c->zero_sum = sums;
 }

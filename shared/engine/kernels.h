@@ -23,17 +23,18 @@
 typedef enum {
     VX_NUMBER_F32,
     VX_NUMBER_BF16, /* both factors: the upper half of a float, rounded to nearest even; sums in float */
-    VX_NUMBER_INT8, /* weights -128 .. 127, activations 0 .. 127, sums exact in 32 bits */
+    VX_NUMBER_INT8, /* weights -64 .. 63, activations 0 .. 127, sums exact in 32 bits */
     VX_NUMBERS
 } vx_number;
 
 /* Products that one 32-bit lane holds: consecutive k's of one frame. Rows of weights are whole groups. */
 #define VX_GROUP(number)  ((number) == VX_NUMBER_F32 ? 1u : (number) == VX_NUMBER_BF16 ? 2u : 4u)
-/* Largest activation in int8. With 7 bits two products sum in 16 bits, which is what x86 without VNNI has (vpmaddubsw
- * saturates there), and an activation is signed and unsigned alike, as Arm's dot products want. 8 bits measured no more
- * accurate. */
-#define VX_INT8_TOP       127
-/* Deepest convolution in int8: 65,536 * 127 * 128 fits in 31 bits. */
+/* Largest activation and weight in int8. With 7 bits each, four products sum in 16 bits, of which x86 without VNNI makes a
+ * fifth of its time, and an activation is signed and unsigned alike, as Arm's dot products want. An eighth bit of either
+ * measured no more accurate. */
+#define VX_INT8_TOP        127
+#define VX_INT8_WEIGHT_TOP 63
+/* Deepest convolution in int8: 65,536 * 127 * 64 fits in 31 bits. */
 #define VX_INT8_MAX_DEPTH 65536u
 
 /* One 1-d convolution over time, "same" length by reflect padding, with what follows it:

@@ -118,6 +118,20 @@ INLINE void block(const vx_conv *c, const span *s, size_t row, int down, const l
         _tile_stored(SUM11, lower + TILE, y_stride);
 }
 
+/* Sums, whose bits lie in y, to outputs. */
+static void finish_tile(const vx_conv *c, size_t row, int rows, int vecs, float *y, size_t ld)
+{
+    for (int r = 0; r < rows; r++) {
+        const row_output o = output_of(c, row + (size_t)r);
+        for (int j = 0; j < vecs; j++) {
+            float *at = y + (size_t)r * ld + (size_t)j * LANES;
+            store(at, output(&o, (vsum)load(at)));
+        }
+    }
+    if (c->tanh)
+        tanh_tile(rows, vecs, y, ld);
+}
+
 /* Rows [row, row_end), a multiple of `step` rows, of all panels. */
 static void strips(const vx_conv *c, const span *s, size_t n_panels, size_t row, size_t row_end, size_t step, float *y,
                    size_t ld)

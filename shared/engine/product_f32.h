@@ -22,9 +22,17 @@ INLINE vsum step(vsum sum, vi x, vi w)
 {
     return sum + (vf)w * (vf)x;
 }
-INLINE vf value(const vx_conv *c, size_t row, vsum sum)
+typedef struct {
+    char nothing;
+} row_sum;
+INLINE row_sum sum_of(const vx_conv *c, size_t row)
 {
     (void)c;
     (void)row;
+    return (row_sum){0};
+}
+INLINE vf value(const row_sum *s, vsum sum)
+{
+    (void)s;
     return sum;
 }

@@ -22,7 +22,15 @@ INLINE vsum start(const vx_conv *c, size_t row)
     (void)row;
     return (vi){0};
 }
-INLINE vf value(const vx_conv *c, size_t row, vsum sum)
+/* What makes numbers of a row's integers. */
+typedef struct {
+    vf zero, scale;
+} row_sum;
+INLINE row_sum sum_of(const vx_conv *c, size_t row)
 {
-    return (__builtin_convertvector(sum, vf) - splat(c->zero_sum[row])) * splat(c->weight_scale[row]);
+    return (row_sum){.zero = splat(c->zero_sum[row]), .scale = splat(c->weight_scale[row])};
+}
+INLINE vf value(const row_sum *s, vsum sum)
+{
+    return (__builtin_convertvector(sum, vf) - s->zero) * s->scale;
 }

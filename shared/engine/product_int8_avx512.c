@@ -12,10 +12,17 @@
 #define ROW_BLOCK     512
 #include "shared/engine/product_int8.h"
 
+#define STEPS_IN_PAIRS
 INLINE vsum step(vsum sum, vi x, vi w)
 {
     const __m512i pairs = _mm512_maddubs_epi16((__m512i)x, (__m512i)w);
     return sum + (vsum)_mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+}
+INLINE vsum step_pair(vsum sum, vi x0, vi w0, vi x1, vi w1)
+{
+    const __m512i fours =
+        _mm512_add_epi16(_mm512_maddubs_epi16((__m512i)x0, (__m512i)w0), _mm512_maddubs_epi16((__m512i)x1, (__m512i)w1));
+    return sum + (vsum)_mm512_madd_epi16(fours, _mm512_set1_epi16(1));
 }
 
 #include "shared/engine/product_simd.h"

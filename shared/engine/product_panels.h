@@ -102,13 +102,28 @@ static void pack(const vx_conv *c, const float *x, const float *x_add, size_t ld
 
 /* ---- outputs --------------------------------------------------------------------------------------------------- */
 
-/* Sums, whose bits lie in y, to outputs. Apart from the tile, whose sums compilers keep in registers only while little
- * is done with them. */
-static void finish_tile(const vx_conv *c, size_t row, int rows, int vecs, float *y, size_t ld)
+/* Sums of a row to outputs. */
+typedef struct {
+    row_sum sum;
+    row_tail tail;
+} row_output;
+
+INLINE row_output output_of(const vx_conv *c, size_t row)
 {
-    for (int r = 0; r < rows; r++, row++, y += ld)
+    return (row_output){.sum = sum_of(c, row), .tail = tail_of(c, row)};
+}
+INLINE vf output(const row_output *o, vsum sum)
+{
+    return finish_sum(&o->tail, value(&o->sum, sum));
+}
+
+/* In place on rows x vecs outputs. Apart from the others and from the tile, because its constants would take registers
+ * that the sums of every layer need, and one layer has it. */
+static void tanh_tile(int rows, int vecs, float *y, size_t ld)
+{
+    for (int r = 0; r < rows; r++, y += ld)
         for (int j = 0; j < vecs; j++)
-            store(y + j * LANES, finish_sum(c, row, value(c, row, (vsum)load(y + j * LANES))));
+            store(y + j * LANES, vtanh(load(y + j * LANES)));
 }
 
 static void multiply(const vx_conv *c, const vx_panels *p, size_t row0, size_t row1, float *y, size_t ld);

@@ -25,7 +25,18 @@ INLINE void tile(const vx_conv *c, size_t row, int rows, const lane_any *panel, 
     for (int r = 0; r < rows; r++)
         for (int j = 0; j < vecs; j++)
             sum[r][j] = g0 ? (vsum)load(y + (size_t)r * ld + (size_t)j * LANES) : start(c, row + (size_t)r);
-    for (size_t g = 0; g < count; g++) {
+    size_t g = 0;
+#ifdef STEPS_IN_PAIRS
+    for (; g + 2 <= count; g += 2) {
+        const lane_any *x = panel + g * PANEL;
+        for (int r = 0; r < rows; r++) {
+            const vi b0 = splat_lane(w[(size_t)r * weight_ld + g]), b1 = splat_lane(w[(size_t)r * weight_ld + g + 1]);
+            for (int j = 0; j < vecs; j++)
+                sum[r][j] = step_pair(sum[r][j], load_lanes(x + j * LANES), b0, load_lanes(x + PANEL + j * LANES), b1);
+        }
+    }
+#endif
+    for (; g < count; g++) {
         vi x[TILE_VECS];
         for (int j = 0; j < vecs; j++)
             x[j] = load_lanes(panel + g * PANEL + (size_t)j * LANES);
@@ -35,11 +46,19 @@ INLINE void tile(const vx_conv *c, size_t row, int rows, const lane_any *panel, 
                 sum[r][j] = step(sum[r][j], x[j], b);
         }
     }
-    for (int r = 0; r < rows; r++)
+    if (g0 + count < groups(c)) {
+        for (int r = 0; r < rows; r++)
+            for (int j = 0; j < vecs; j++)
+                store(y + (size_t)r * ld + (size_t)j * LANES, (vf)sum[r][j]);
+        return;
+    }
+    for (int r = 0; r < rows; r++) {
+        const row_output o = output_of(c, row + (size_t)r);
         for (int j = 0; j < vecs; j++)
-            store(y + (size_t)r * ld + (size_t)j * LANES, (vf)sum[r][j]);
-    if (g0 + count == groups(c))
-        finish_tile(c, row, rows, vecs, y, ld);
+            store(y + (size_t)r * ld + (size_t)j * LANES, output(&o, sum[r][j]));
+    }
+    if (c->tanh)
+        tanh_tile(rows, vecs, y, ld);
 }
 
 /* Rows [row, row_end) of one panel and one k block. */

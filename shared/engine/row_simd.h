@@ -11,11 +11,17 @@
 
 static void finish(const vx_conv *c, size_t row, float *y, size_t n)
 {
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        store(y + i, finish_sum(c, row, load(y + i)));
-    if (i < n)
-        store_part(y + i, finish_sum(c, row, load_part(y + i, n - i, 0)), n - i);
+    const row_tail tail = tail_of(c, row);
+    for (size_t i = 0; i < n; i += LANES) {
+        const size_t left = n - i;
+        vf v = finish_sum(&tail, left >= LANES ? load(y + i) : load_part(y + i, left, 0));
+        if (c->tanh)
+            v = vtanh(v);
+        if (left >= LANES)
+            store(y + i, v);
+        else
+            store_part(y + i, v, left);
+    }
 }
 
 static float dot(const float *a, const float *b, size_t n)

@@ -5,6 +5,8 @@
 #ifndef VX_ENGINE_VECTOR_MATH_H
 #define VX_ENGINE_VECTOR_MATH_H
 
+#include <math.h>
+
 #include "shared/base/lanes.h"
 #include "shared/engine/kernels.h"
 
@@ -87,17 +89,23 @@ INLINE vu round_bf16(vf x)
     return (is_nan & (upper | 0x40)) | (~is_nan & rounded);
 }
 
-/* What follows the sum of a row: bias, ReLU, batch norm, tanh. */
-INLINE vf finish_sum(const vx_conv *c, size_t row, vf v)
+/* What follows the sum of a row, but for tanh: y = max(sum + bias, least) * scale + shift. Read once a row, since compilers
+ * have to reckon with outputs that overwrite them. */
+typedef struct {
+    vf bias, least, scale, shift;
+} row_tail;
+
+INLINE row_tail tail_of(const vx_conv *c, size_t row)
 {
-    v += splat(c->bias[row]);
-    if (c->relu)
-        v = vmax(v, splat(0));
-    if (c->scale)
-        v = v * splat(c->scale[row]) + splat(c->shift[row]);
-    if (c->tanh)
-        v = vtanh(v);
-    return v;
+    return (row_tail){.bias = splat(c->bias[row]),
+                      .least = splat(c->relu ? 0 : -HUGE_VALF),
+                      .scale = splat(c->scale ? c->scale[row] : 1),
+                      .shift = splat(c->scale ? c->shift[row] : 0)};
+}
+INLINE vf finish_sum(const row_tail *t, vf sum)
+{
+    /* In this order NaN stays NaN, so that it reaches the embedding and is refused there. */
+    return vmax(t->least, sum + t->bias) * t->scale + t->shift;
 }
 
 #endif

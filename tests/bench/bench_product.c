@@ -57,9 +57,11 @@ PEAK(peak_bf16, "avx512f,avx512bf16", __m512, _mm512_setzero_ps(), _mm512_dpbf16
 PEAK(peak_vnni512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(), _mm512_dpbusd_epi32(s[i], x, w))
 PEAK(peak_vnni256, "avx2,avxvnni", __m256i, _mm256_setzero_si256(), _mm256_dpbusd_avx_epi32(s[i], x, w))
 PEAK(peak_madd256, "avx2", __m256i, _mm256_setzero_si256(),
-     _mm256_add_epi32(s[i], _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), w)))
+     _mm256_add_epi32(s[i],
+                      _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(x, w), _mm256_maddubs_epi16(w, x)), w)))
 PEAK(peak_madd512, "avx512f,avx512bw", __m512i, _mm512_setzero_si512(),
-     _mm512_add_epi32(s[i], _mm512_madd_epi16(_mm512_maddubs_epi16(x, w), w)))
+     _mm512_add_epi32(s[i],
+                      _mm512_madd_epi16(_mm512_add_epi16(_mm512_maddubs_epi16(x, w), _mm512_maddubs_epi16(w, x)), w)))
 #endif
 
 /* Multiply-adds of one step. */
@@ -73,8 +75,8 @@ static const struct {
     {VX_NUMBER_F32, "avx2", peak_f32_avx2, 8},
     {VX_NUMBER_F32, "avx512", peak_f32_avx512, 16},
     {VX_NUMBER_BF16, "avx512bf16", peak_bf16, 32},
-    {VX_NUMBER_INT8, "avx2", peak_madd256, 32},
-    {VX_NUMBER_INT8, "avx512", peak_madd512, 64},
+    {VX_NUMBER_INT8, "avx2", peak_madd256, 64},
+    {VX_NUMBER_INT8, "avx512", peak_madd512, 128},
     {VX_NUMBER_INT8, "avxvnni", peak_vnni256, 32},
     {VX_NUMBER_INT8, "avx512vnni", peak_vnni512, 64},
 #endif

@@ -174,7 +174,7 @@ static void quantise(work *w, size_t index)
         float most = 1e-30f;
         for (size_t k = 0; k < depth; k++)
             most = fmaxf(most, fabsf(from[k] / input_scale[k / c->taps]));
-        weight_scale[row] = most / 127.0f;
+        weight_scale[row] = most / VX_INT8_WEIGHT_TOP;
         for (size_t k = 0; k < depth; k++)
             weight[row * padded + k] = (int8_t)lrintf(from[k] / input_scale[k / c->taps] / weight_scale[row]);
     }

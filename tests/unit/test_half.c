@@ -243,32 +243,6 @@ static void damaged_headers(void **state)
     }
 }
 
-/* The product reads pairs, so that rows are whole pairs and start where a lane may. */
-static void rows_that_no_product_could_read(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *file;
-        bool is_good;
-    } cases[] = {{"bf16", true}, {"bf16_mixed", true}, {"bf16_odd", false}, {"bf16_unaligned", false}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char path[128];
-        vx_buf file = {0};
-        vx_safetensors *tensors = NULL;
-        vx_ecapa net = {0};
-        vx_errinfo info = {0};
-        snprintf(path, sizeof path, "tests/fuzz/corpus/ecapa/%s", cases[i].file);
-        assert_int_equal(vx_file_read(path, 1 << 24, &file, NULL), VX_OK);
-        assert_int_equal(vx_safetensors_open(file.data, file.len, &tensors, NULL), VX_OK);
-        const vx_err err = vx_ecapa_bind(tensors, 80, &net, &info);
-        assert_int_equal(err, cases[i].is_good ? VX_OK : VX_ERR_MODEL_SHAPE);
-        assert_true(cases[i].is_good || strstr(info.text, "an even number of weights") != NULL);
-        vx_ecapa_done(&net);
-        vx_safetensors_close(tensors);
-        vx_buf_done(&file);
-    }
-}
-
 static vx_err attempt(void *ctx)
 {
     vx_engine *engine = NULL;
@@ -297,7 +271,6 @@ int main(void)
         cmocka_unit_test(bf16_weights_under_another_name),
         cmocka_unit_test(wrong_requests),
         cmocka_unit_test(damaged_headers),
-        cmocka_unit_test(rows_that_no_product_could_read),
         cmocka_unit_test(allocation_failures),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
