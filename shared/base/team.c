@@ -11,13 +11,17 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "shared/base/cores.h"
+
 /* About 20 microseconds of pauses: longer than members of one pass are apart on a machine with a core for each. */
 enum { SPINS = 1000 };
+enum { MAX_SIZE = 256 };
 
 struct member {
     vx_team *team;
     pthread_t thread;
     int rank;
+    atomic_int core; /* where it began this run; -1: it has not yet */
 };
 
 struct vx_team {
@@ -61,6 +65,25 @@ void vx_team_barrier(vx_team *team)
     }
 }
 
+/* A member that woke on another's core goes to a free one. Two that look at the same moment may both go; none stays with
+ * another. */
+static void spread_out(vx_team *team, struct member *self)
+{
+    int taken[MAX_SIZE];
+    bool together = false;
+    const int here = vx_core_here();
+    atomic_store(&self->core, here);
+    for (int i = 0; i < team->size; i++) {
+        const bool other = &team->members[i] != self;
+        taken[i] = other ? atomic_load(&team->members[i].core) : -1;
+        together |= here >= 0 && taken[i] == here;
+    }
+    if (together) {
+        vx_core_leave(taken, (size_t)team->size);
+        atomic_store(&self->core, vx_core_here());
+    }
+}
+
 static void *member_main(void *arg)
 {
     struct member *self = arg;
@@ -76,6 +99,7 @@ static void *member_main(void *arg)
         vx_team_fn *fn = team->fn;
         void *fn_arg = team->arg;
         pthread_mutex_unlock(&team->lock);
+        spread_out(team, self);
         fn(fn_arg, self->rank);
         vx_team_barrier(team);
         pthread_mutex_lock(&team->lock);
@@ -86,7 +110,7 @@ static void *member_main(void *arg)
 
 vx_err vx_team_create(int size, vx_team **ret_team)
 {
-    if (size < 1 || size > 256)
+    if (size < 1 || size > MAX_SIZE)
         return VX_ERR_ARG;
     vx_team *team = calloc(1, sizeof *team + (size_t)size * sizeof *team->members);
     if (!team)
@@ -144,8 +168,13 @@ void vx_team_run(vx_team *team, vx_team_fn *fn, void *arg)
         team->fn = fn;
         team->arg = arg;
         team->round++;
+        for (int rank = 1; rank < team->size; rank++)
+            atomic_store(&team->members[rank].core, -1);
+        atomic_store(&team->members[0].core, vx_core_here());
         pthread_cond_broadcast(&team->wake);
         pthread_mutex_unlock(&team->lock);
+        /* Members that woke on this core get it for the moment in which they leave it. */
+        sched_yield();
     }
     fn(arg, 0);
     vx_team_barrier(team);
