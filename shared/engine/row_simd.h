@@ -13,14 +13,8 @@ static void finish(const vx_conv *c, size_t row, float *y, size_t n)
 {
     const row_tail tail = tail_of(c, row);
     for (size_t i = 0; i < n; i += LANES) {
-        const size_t left = n - i;
-        vf v = finish_sum(&tail, left >= LANES ? load(y + i) : load_part(y + i, left, 0));
-        if (c->tanh)
-            v = vtanh(v);
-        if (left >= LANES)
-            store(y + i, v);
-        else
-            store_part(y + i, v, left);
+        const vf v = finish_sum(&tail, load(y + i));
+        store(y + i, c->tanh ? vtanh(v) : v);
     }
 }
 
@@ -45,26 +39,26 @@ static float dot(const float *a, const float *b, size_t n)
 static float mean(const float *x, size_t n)
 {
     vf sum = splat(0);
-    size_t whole = n - n % LANES;
-    for (size_t i = 0; i < whole; i += LANES)
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
         sum += load(x + i);
-    if (whole < n)
-        sum += load_part(x + whole, n - whole, 0);
+    if (i < n)
+        sum += load_end(x + i, n - i, 0);
     return sum_lanes(sum) / (float)n;
 }
 
 static void mean_std(const float *x, size_t n, float floor, float *ret_mean, float *ret_std)
 {
     const float m = mean(x, n);
-    size_t whole = n - n % LANES;
     /* A second pass over a row that is in cache, because sum of squares minus square of sums cancels. */
     vf squares = splat(0);
-    for (size_t i = 0; i < whole; i += LANES) {
-        vf d = load(x + i) - splat(m);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const vf d = load(x + i) - splat(m);
         squares += d * d;
     }
-    if (whole < n) {
-        vf d = load_part(x + whole, n - whole, m) - splat(m);
+    if (i < n) {
+        const vf d = load_end(x + i, n - i, m) - splat(m);
         squares += d * d;
     }
     *ret_mean = m;
@@ -73,11 +67,8 @@ static void mean_std(const float *x, size_t n, float floor, float *ret_mean, flo
 
 static void add_scaled(const float *a, float gate, const float *b, size_t n, float *ret_y)
 {
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
+    for (size_t i = 0; i < n; i += LANES)
         store(ret_y + i, load(a + i) + splat(gate) * load(b + i));
-    if (i < n)
-        store_part(ret_y + i, load_part(a + i, n - i, 0) + splat(gate) * load_part(b + i, n - i, 0), n - i);
 }
 
 static void attend(float *logits, const float *x, size_t n, float floor, float *ret_mean, float *ret_std)
@@ -87,7 +78,7 @@ static void attend(float *logits, const float *x, size_t n, float floor, float *
     for (size_t i = 0; i < whole; i += LANES)
         top = vmax(top, load(logits + i));
     if (rest)
-        top = vmax(top, load_part(logits + whole, rest, logits[0]));
+        top = vmax(top, load_end(logits + whole, rest, logits[0]));
     vf max = splat(max_lanes(top)), total = splat(0), weighted = splat(0);
 
     for (size_t i = 0; i < whole; i += LANES) {
@@ -97,11 +88,10 @@ static void attend(float *logits, const float *x, size_t n, float floor, float *
         weighted += e * load(x + i);
     }
     if (rest) {
-        vf e = vexp(load_part(logits + whole, rest, 0) - max);
-        store_part(logits + whole, e, rest);
-        e = load_part(logits + whole, rest, 0);
+        vf e = first_lanes(vexp(load(logits + whole) - max), rest, 0);
+        store(logits + whole, e);
         total += e;
-        weighted += e * load_part(x + whole, rest, 0);
+        weighted += e * load_end(x + whole, rest, 0);
     }
     float sum = sum_lanes(total), mean = sum_lanes(weighted) / sum;
 
@@ -111,8 +101,8 @@ static void attend(float *logits, const float *x, size_t n, float floor, float *
         squares += load(logits + i) * (d * d);
     }
     if (rest) {
-        vf d = load_part(x + whole, rest, mean) - splat(mean);
-        squares += load_part(logits + whole, rest, 0) * (d * d);
+        vf d = load_end(x + whole, rest, mean) - splat(mean);
+        squares += load(logits + whole) * (d * d);
     }
     *ret_mean = mean;
     *ret_std = sqrtf(fmaxf(sum_lanes(squares) / sum, floor));

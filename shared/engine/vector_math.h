@@ -26,12 +26,14 @@ INLINE vi splat_lane(int32_t x)
 {
     return x - (vi){0};
 }
+/* By halves, because one lane after the other would wait for each sum. */
 INLINE float sum_lanes(vf v)
 {
-    float s = 0;
-    for (int i = 0; i < LANES; i++)
-        s += v[i];
-    return s;
+#pragma GCC unroll 4
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            v[i] += v[i + half];
+    return v[0];
 }
 INLINE float max_lanes(vf v)
 {
@@ -40,7 +42,21 @@ INLINE float max_lanes(vf v)
         m = v[i] > m ? v[i] : m;
     return m;
 }
-/* The last n < LANES floats of a row; the other lanes hold `fill`. */
+/* The first n lanes of v, `fill` in the others. */
+INLINE vf first_lanes(vf v, size_t n, float fill)
+{
+    vi lane = {0};
+    for (int i = 0; i < LANES; i++)
+        lane[i] = i;
+    const vi keep = lane < (int32_t)n;
+    return (vf)((keep & (vi)v) | (~keep & (vi)splat(fill)));
+}
+/* The last n < LANES floats of a row of activations, behind which more may be read. */
+INLINE vf load_end(const float *p, size_t n, float fill)
+{
+    return first_lanes(load(p), n, fill);
+}
+/* The last n < LANES floats of an array that ends there; the other lanes hold `fill`. */
 INLINE vf load_part(const float *p, size_t n, float fill)
 {
     float lanes[LANES];

@@ -193,6 +193,15 @@ static void test_conv_keeps_nan_and_inf(void **state)
 
 /* ---- rows ---- */
 
+/* A row of n floats, and NaN behind them as far as kernels may read. */
+static guard make_row(size_t n)
+{
+    const size_t ld = round_up(n, VX_ROW_FLOATS);
+    guard row = guard_alloc(ld * sizeof(float));
+    fill_rows(row.data, 1, n, ld);
+    return row;
+}
+
 static void test_dot(void **state)
 {
     (void)state;
@@ -218,9 +227,8 @@ static void test_mean_std(void **state)
     (void)state;
     for (size_t s = 0; s < n_sets; s++)
         for (size_t n = 1; n <= 100; n++) {
-            guard x = guard_alloc(n * sizeof(float));
+            guard x = make_row(n);
             float *v = x.data, mean, std;
-            fill(v, n);
             double sum = 0, squares = 0;
             for (size_t i = 0; i < n; i++)
                 sum += v[i] += 100; /* an offset that the textbook one-pass formula would drown in */
@@ -242,11 +250,9 @@ static void test_attend(void **state)
     (void)state;
     for (size_t s = 0; s < n_sets; s++)
         for (size_t n = 1; n <= 100; n++) {
-            guard logits = guard_alloc(n * sizeof(float)), x = guard_alloc(n * sizeof(float));
+            guard logits = make_row(n), x = make_row(n);
             float *a = logits.data, *v = x.data, mean, std;
             double top = -1e30, total = 0, weighted = 0, squares = 0;
-            fill(a, n);
-            fill(v, n);
             for (size_t i = 0; i < n; i++)
                 top = fmax(top, a[i] *= n % 3 ? 5 : 60);
             for (size_t i = 0; i < n; i++) {
@@ -273,14 +279,12 @@ static void test_sigmoid_and_add_scaled(void **state)
     (void)state;
     for (size_t s = 0; s < n_sets; s++)
         for (size_t n = 0; n <= 70; n++) {
-            guard a = guard_alloc(n * sizeof(float)), b = guard_alloc(n * sizeof(float)),
-                  y = guard_alloc(n * sizeof(float));
+            guard a = make_row(n), b = make_row(n), y = make_row(n), z = guard_alloc(n * sizeof(float));
             float *x = a.data, *v = b.data, *out = y.data;
-            fill(x, n);
-            fill(v, n);
             sets[s]->row->add_scaled(x, 0.37f, v, n, out);
             for (size_t i = 0; i < n; i++)
                 assert_true(fabs(out[i] - ((double)x[i] + (double)0.37f * v[i])) <= 2 * FLT_EPSILON);
+            out = z.data;
             for (size_t i = 0; i < n; i++)
                 out[i] = x[i] * (i % 2 ? 8.0f : 200.0f);
             memcpy(x, out, n * sizeof *x);
@@ -290,6 +294,7 @@ static void test_sigmoid_and_add_scaled(void **state)
             guard_free(&a);
             guard_free(&b);
             guard_free(&y);
+            guard_free(&z);
         }
 }
 
