@@ -6,7 +6,7 @@
 #define LANES         16
 #define TILE_ROWS     8
 #define TILE_VECS     3
-#define K_BLOCK       192
-#define ROW_BLOCK     512
+#define K_BLOCK       256
+#define ROW_BLOCK     256
 #include "shared/engine/product_f32.h"
 #include "shared/engine/product_simd.h"
