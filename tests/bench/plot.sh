@@ -25,9 +25,11 @@ engines=$(jq -r --arg size "$size" '.[][] | select(.model == $size and .threads 
     awk '!seen[$0]++')
 jq -r --arg size "$size" '.[][] | select(.model == $size and .threads == 1)
     | [.contender, .seconds, (.network_ms.median + (.features_ms.median // 0))] | @tsv' "$bench/engine.json" >"$work/engine.tsv"
-# The service by what it was given (weights alone, or a baked folder, or that and a strategy), and by body.
+# Our service by what it was given (weights alone, or a baked folder, or that and a strategy), and by body; the peer by its
+# numbers.
 jq -r --arg size "$size" '.[] | select(.repeated_percent == 0 and .terminate == null and (.model | endswith($size)))
-    | [if .model | test("peers-") then "baked" else "weights alone" end + (.settings | if length > 0 then ": " + last else "" end) + ", " + .body,
+    | [if .service | endswith("peer-service") then "FastAPI, " + if .settings | last == "--bf16" then "bf16" else "f32" end + ", json"
+       else if .model | test("peers-") then "baked" else "weights alone" end + (.settings | if length > 0 then ": " + last else "" end) + ", " + .body end,
        .clients, .per_second, .p99_ms] | @tsv' "$bench/http.json" >"$work/http.tsv"
 services=$(cut -f1 "$work/http.tsv" | awk '!seen[$0]++')
 jq -r --arg size "$size" '.[] | arrays | .[] | select(.program and (.model | startswith($size)))
@@ -69,7 +71,7 @@ END
 gnuplot <<END
 $style
 set output "$folder/throughput.png"
-set multiplot layout 2,1 title "voxlock-cloud, ECAPA-TDNN $size, 3 s clips, none from the cache\n{/*0.8 $machine}"
+set multiplot layout 2,1 title "HTTP, ECAPA-TDNN $size, 3 s clips, none from the cache\n{/*0.8 $machine}"
 set logscale x; set xtics (1, 2, 10, 100); set xrange [0.9:120]; set lmargin 10
 set ylabel "answers a second"; set yrange [0:*]
 plot $(curves "$work/http.tsv" "$services" 2 3)

@@ -225,6 +225,29 @@ http_run() { # model, switches of tests/tools/load.c...
     esac
 }
 
+# The usual Python service as a program that takes the place of voxlock-cloud: $peer.
+make_peer_service() {
+    peer=$out/peer-service
+    if [ -z "$python" ] || ! "$python" -c 'import fastapi, uvicorn' 2>/dev/null; then
+        echo "FastAPI, f32 and bf16: not installed (tests/bench/install_peers.sh)"
+        return 1
+    fi
+    printf '#!/bin/sh\n%s -W ignore models/peer_fastapi.py "$@"\n' "$(pinned 1) $python" >"$peer"
+    chmod +x "$peer"
+}
+
+# One process, which is its best setting for many clients.
+http_peer() { # f32 or bf16, its switches for the load generator, its own...
+    local precision=$1 clients file
+    echo "FastAPI and TorchScript, model 20.8M, $precision"
+    for clients in 1 2 10 100; do
+        file=$out/http-peer-$precision-$clients.json
+        parts+=("$file")
+        must "$build/tools/load" --service "$peer" --model "$(folder_of 20.8M)" --clients "$clients" --seconds "$http_s" \
+            --unique --json "$file" --cosine "$2" -- --peers "$out/peers-20.8M" --workers 1 "${@:3}"
+    done
+}
+
 http() {
     local model body clients parts=() file asked=("${served[@]}")
     ! is_baked 20.8M || asked+=(20.8M-baked-int8)
@@ -244,6 +267,11 @@ http() {
         parts+=("$file")
         http_run "$model" --body raw --clients 10 --seconds "$http_s" --json "$file"
     done
+    if make_peer_service; then
+        http_peer f32 0.9999
+        http_peer bf16 0.999 --bf16
+        rm -f "$peer"
+    fi
     heading "HTTP: 100 clients for $long_s s, then SIGTERM under load"
     for model in "${asked[@]}"; do
         echo "model $model"
@@ -288,12 +316,10 @@ overload() { # model
     bar "$1, 10 x overload: 99 % refused within, ms" "$(of "overload-$1" refused_p99_ms)" '<' 10
 }
 
-# The usual Python service with the same network. Two workers are one process a core, its strongest setting.
+# The same network behind FastAPI, in one or two processes: two are one process a core.
 peers() {
-    local peer=$out/peer-service workers
-    if [ -n "$python" ] && "$python" -c 'import fastapi, uvicorn' 2>/dev/null; then
-        printf '#!/bin/sh\n%s -W ignore models/peer_fastapi.py "$@"\n' "$(pinned 1) $python" >"$peer"
-        chmod +x "$peer"
+    local workers
+    if make_peer_service; then
         for workers in 1 2; do
             echo "FastAPI, workers: $workers, f32"
             service=$peer run_load "peer-f32-$workers" 20.8M --clients 10 --seconds "$load_s" --unique \
@@ -303,8 +329,6 @@ peers() {
                 -- --peers "$out/peers-20.8M" --workers "$workers" --bf16
         done
         rm -f "$peer"
-    else
-        echo "FastAPI, f32 and bf16: not installed (tests/bench/install_peers.sh)"
     fi
     echo "voxlock-cloud, f32"
     run_load beside-peers 20.8M --clients 10 --seconds "$load_s" --unique
