@@ -29,9 +29,9 @@ typedef enum {
 
 /* Products that one 32-bit lane holds: consecutive k's of one frame. Rows of weights are whole groups. */
 #define VX_GROUP(number)   ((number) == VX_NUMBER_F32 ? 1u : (number) == VX_NUMBER_BF16 ? 2u : 4u)
-/* Largest activation and weight in int8. With 7 bits each, four products sum in 16 bits, of which x86 without VNNI makes a
+/* Largest activation and weight in int8. With 7 bits each, four products sum in 16 bits, which spares x86 without VNNI a
  * fifth of its time, and an activation is signed and unsigned alike, as Arm's dot products want. An eighth bit of either
- * measured no more accurate. */
+ * measured no more accurate, of weights where models/gptq.py rounds them. */
 #define VX_INT8_TOP        127
 #define VX_INT8_WEIGHT_TOP 63
 /* Deepest convolution in int8: 65,536 * 127 * 64 fits in 31 bits. */

@@ -1,5 +1,5 @@
-/* product_int8_avx2.c - int8 products by AVX2: vpmaddubsw adds two products in 16 bits, which 7-bit activations
- * cannot saturate, and a multiplication by 1 adds two of those sums in 32. 4 x 3 sums fill 12 of 16 registers. */
+/* product_int8_avx2.c - int8 products by AVX2: vpmaddubsw adds two products in 16 bits, where two of its sums still fit, and
+ * a multiplication by 1 adds two of those in 32. 4 x 3 sums fill 12 of 16 registers. */
 #include <immintrin.h>
 
 #define PRODUCT_NAME  "avx2"

@@ -1,5 +1,5 @@
-/* product_int8_avx512.c - int8 products by AVX-512 without VNNI: vpmaddubsw adds two products in 16 bits, which 7-bit activations
- * cannot saturate, and a multiplication by 1 adds two of those sums in 32. The tile of product_f32_avx512.c. */
+/* product_int8_avx512.c - int8 products by AVX-512 without VNNI: vpmaddubsw adds two products in 16 bits, where two of its sums
+ * still fit, and a multiplication by 1 adds two of those in 32. The tile of product_f32_avx512.c. */
 #include <immintrin.h>
 
 #define PRODUCT_NAME  "avx512"
