@@ -2,9 +2,9 @@
 
 Each convolution over frames is quantised but the first, whose input (features in dB) has the widest tails: with it the
 worst clip fell to cosine 0.985, without it to 0.9997. Dense layers see one vector an utterance and stay as they are.
-Weights and activations have 7 bits, so that on every instruction set sums of four products fit in 16 bits and give the same
-integers; 8 bits of either measured no better. Activations' ranges are those of the given features, with as much again above:
-ReLU's tail is open, and what clips costs far more than a coarser step. Needs torch and numpy.
+Weights and activations have 7 bits, so that on every instruction set sums of four products fit in 16 bits and give the
+same integers; 8 bits of either measured no better. Activations' ranges are those of the given features, with as much
+again above: ReLU's tail is open, and what clips costs far more than a coarser step. Needs torch and numpy.
 
 The file holds, for a quantised convolution NAME ("mfa.conv.conv") and k = channel * taps + tap:
   NAME.weight        I8  [n_out, k padded with zeros to a multiple of 64], -63 .. 63

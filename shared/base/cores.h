@@ -7,13 +7,17 @@
 #ifndef VX_BASE_CORES_H
 #define VX_BASE_CORES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The core that the calling thread is on at this moment; -1 where the system does not tell. */
 int vx_core_here(void);
-/* Moves the calling thread to a core that it may use and that is none of `taken`, where there is one. What it may use is
- * as before when this returns. Linux only; elsewhere and on failure the thread stays.
+/* Moves the calling thread to a core that it may use and that is none of `taken`, idle or not. False where there is none,
+ * where the system refuses, and on other systems than Linux: then it stays.
+ * It does so by the thread's scheduling mask, which is put back. A mask that somebody else gives the thread in the same
+ * microseconds is lost, and from then on the thread has a mask of its own: cores that its container gets later are not
+ * for it.
  * taken [in] n cores; numbers below 0 are none */
-void vx_core_leave(const int *taken, size_t n);
+bool vx_core_leave(const int *taken, size_t n);
 
 #endif

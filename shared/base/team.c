@@ -65,22 +65,21 @@ void vx_team_barrier(vx_team *team)
     }
 }
 
-/* A member that woke on another's core goes to a free one. Two that look at the same moment may both go; none stays with
- * another. */
+/* A member that woke on another's core goes to a free one. It looks again after each move: of two that moved at the same
+ * moment the later one to say where it is sees the other. */
 static void spread_out(vx_team *team, struct member *self)
 {
     int taken[MAX_SIZE];
-    bool together = false;
-    const int here = vx_core_here();
-    atomic_store(&self->core, here);
-    for (int i = 0; i < team->size; i++) {
-        const bool other = &team->members[i] != self;
-        taken[i] = other ? atomic_load(&team->members[i].core) : -1;
-        together |= here >= 0 && taken[i] == here;
-    }
-    if (together) {
-        vx_core_leave(taken, (size_t)team->size);
-        atomic_store(&self->core, vx_core_here());
+    for (int tries = 0; tries < team->size; tries++) {
+        const int here = vx_core_here();
+        bool together = false;
+        atomic_store(&self->core, here);
+        for (int i = 0; i < team->size; i++) {
+            taken[i] = &team->members[i] == self ? -1 : atomic_load(&team->members[i].core);
+            together |= here >= 0 && taken[i] == here;
+        }
+        if (!together || !vx_core_leave(taken, (size_t)team->size))
+            return;
     }
 }
 

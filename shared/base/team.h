@@ -16,7 +16,8 @@ VX_MUST_CHECK vx_err vx_team_create(int size, vx_team **ret_team);
 void vx_team_destroy(vx_team *team);
 int vx_team_size(const vx_team *team);
 
-/* Runs fn once in every member and returns when all have returned. One run at a time. */
+/* Runs fn once in every member and returns when all have returned. One run at a time. Members that wake on one core move
+ * apart (cores.h); the caller stays. */
 void vx_team_run(vx_team *team, vx_team_fn *fn, void *arg);
 /* Called by every member inside a run: returns when all have arrived; writes before it are seen after it. */
 void vx_team_barrier(vx_team *team);

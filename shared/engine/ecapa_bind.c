@@ -99,8 +99,8 @@ typedef struct {
     size_t n_out, n_in, taps, dilation, int8_taps;
 } wanted;
 
-/* What the zero points add to every sum; and proves the weights' range on the way, which kernels count on. */
-static void sum_rows(struct binder *b, const char *prefix, vx_conv *c)
+/* Proves the weights' range, which kernels count on, and sums what the zero points add to every row, in one reading. */
+static void prove_and_sum_rows(struct binder *b, const char *prefix, vx_conv *c)
 {
     float *zeros = calloc(c->weight_ld, sizeof *zeros), *sums = b->folded;
     if (!zeros) {
@@ -111,7 +111,7 @@ static void sum_rows(struct binder *b, const char *prefix, vx_conv *c)
         zeros[k] = c->input_zero[k / c->taps];
     b->folded += c->n_out;
     const int8_t *w = c->weight;
-    int beyond = 0; /* bits of weight + 64 outside of 7 */
+    int bits = 0; /* of weights raised by 64: more than 7 where one is out of range */
     for (size_t row = 0; row < c->n_out && b->err == VX_OK; row++) {
         /* Many sums side by side, which is what compilers vectorise: 18 million weights. */
         float parts[INT8_PADDING] = {0};
@@ -119,7 +119,7 @@ static void sum_rows(struct binder *b, const char *prefix, vx_conv *c)
         for (size_t k = 0; k < c->weight_ld; k += INT8_PADDING, w += INT8_PADDING)
             for (size_t i = 0; i < INT8_PADDING; i++) {
                 parts[i] += (float)w[i] * zeros[k + i];
-                beyond |= w[i] + VX_INT8_WEIGHT_TOP + 1;
+                bits |= w[i] + VX_INT8_WEIGHT_TOP + 1;
             }
         for (size_t i = 0; i < INT8_PADDING; i++)
             sum += (double)parts[i];
@@ -128,9 +128,10 @@ static void sum_rows(struct binder *b, const char *prefix, vx_conv *c)
             b->err = vx_errinfo_set(b->info, VX_ERR_MODEL_SHAPE, "tensor %s.conv.input_zero: its sums are not finite",
                                     prefix);
     }
-    if (b->err == VX_OK && (beyond & ~(2 * VX_INT8_WEIGHT_TOP + 1)))
+    if (b->err == VX_OK && (bits & ~(2 * VX_INT8_WEIGHT_TOP + 1)))
         b->err = vx_errinfo_set(b->info, VX_ERR_MODEL_SHAPE,
-                                "tensor %s.conv.weight: expected values of -64 to 63; bake the model again", prefix);
+                                "tensor %s.conv.weight: expected values of %d to %d; bake the model again", prefix,
+                                -VX_INT8_WEIGHT_TOP - 1, VX_INT8_WEIGHT_TOP);
     free(zeros);
     c->zero_sum = sums;
 }
@@ -172,7 +173,7 @@ static vx_conv conv_int8(struct binder *b, const char *prefix, wanted want)
     c.weight_scale = bounded(b, prefix, "conv.weight_scale", c.n_out, FLT_MIN);
     c.bias = bounded(b, prefix, "conv.bias", c.n_out, -FLT_MAX);
     if (b->err == VX_OK)
-        sum_rows(b, prefix, &c);
+        prove_and_sum_rows(b, prefix, &c);
     return c;
 }
 

@@ -29,12 +29,12 @@ typedef enum {
 
 /* Products that one 32-bit lane holds: consecutive k's of one frame. Rows of weights are whole groups. */
 #define VX_GROUP(number)   ((number) == VX_NUMBER_F32 ? 1u : (number) == VX_NUMBER_BF16 ? 2u : 4u)
-/* Largest activation and weight in int8. With 7 bits each, four products sum in 16 bits, which spares x86 without VNNI a
- * fifth of its time, and an activation is signed and unsigned alike, as Arm's dot products want. An eighth bit of either
- * measured no more accurate, of weights where models/gptq.py rounds them. */
+/* Largest activation and weight in int8. With 7 bits each, four products sum in 16 bits (4 * 127 * 64 < 2^15), which
+ * spares x86 without VNNI a fifth of its time, and an activation is signed and unsigned alike, as Arm's dot products want.
+ * An eighth bit of either measured no more accurate, of weights where models/gptq.py rounds them. */
 #define VX_INT8_TOP        127
 #define VX_INT8_WEIGHT_TOP 63
-/* Deepest convolution in int8: 65,536 * 127 * 64 fits in 31 bits. */
+/* Deepest convolution in int8: 65,536 * 127 * 64 is far inside of 31 bits. */
 #define VX_INT8_MAX_DEPTH  65536u
 
 /* One 1-d convolution over time, "same" length by reflect padding, with what follows it:
@@ -91,9 +91,9 @@ typedef struct {
     void (*multiply)(const vx_conv *conv, const vx_panels *p, size_t row0, size_t row1, float *y, size_t ld);
 } vx_product;
 
-/* Everything between the products: rows over time. Columns of a row up to the next multiple of VX_ROW_FLOATS behind its last
- * frame may be read, whatever they hold, and, where it is written, overwritten; of dot, sigmoid and to_bf16, which take
- * vectors, they may not. */
+/* Everything between the products: rows over time. Columns of a row up to the next multiple of VX_ROW_FLOATS behind its
+ * last frame may be read, whatever they hold, and, where it is written, overwritten. What dot, sigmoid and to_bf16 take
+ * are vectors, which end where they end. */
 typedef struct {
     vx_isa isa;
     /* The part of multiply behind the product, in place on one row of n frames. */

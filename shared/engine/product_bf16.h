@@ -18,6 +18,7 @@ INLINE vsum start(const vx_conv *c, size_t row)
     (void)row;
     return splat(0);
 }
+/* What makes numbers of a row's sums: nothing, which no struct may hold. */
 typedef struct {
     char nothing;
 } row_sum;

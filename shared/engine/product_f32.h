@@ -22,6 +22,7 @@ INLINE vsum step(vsum sum, vi x, vi w)
 {
     return sum + (vf)w * (vf)x;
 }
+/* What makes numbers of a row's sums: nothing, which no struct may hold. */
 typedef struct {
     char nothing;
 } row_sum;

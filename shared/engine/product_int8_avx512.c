@@ -1,5 +1,5 @@
-/* product_int8_avx512.c - int8 products by AVX-512 without VNNI: vpmaddubsw adds two products in 16 bits, where two of its sums
- * still fit, and a multiplication by 1 adds two of those in 32. The tile of product_f32_avx512.c. */
+/* product_int8_avx512.c - int8 products by AVX-512 without VNNI: vpmaddubsw adds two products in 16 bits, where
+ * four of 7 bits fit, and a multiplication by 1 adds two of those sums in 32. The tile of product_f32_avx512.c. */
 #include <immintrin.h>
 
 #define PRODUCT_NAME  "avx512"
@@ -20,8 +20,8 @@ INLINE vsum step(vsum sum, vi x, vi w)
 }
 INLINE vsum step_pair(vsum sum, vi x0, vi w0, vi x1, vi w1)
 {
-    const __m512i fours =
-        _mm512_add_epi16(_mm512_maddubs_epi16((__m512i)x0, (__m512i)w0), _mm512_maddubs_epi16((__m512i)x1, (__m512i)w1));
+    const __m512i fours = _mm512_add_epi16(_mm512_maddubs_epi16((__m512i)x0, (__m512i)w0),
+                                           _mm512_maddubs_epi16((__m512i)x1, (__m512i)w1));
     return sum + (vsum)_mm512_madd_epi16(fours, _mm512_set1_epi16(1));
 }
 

@@ -1,5 +1,6 @@
 /* product_int8_avx512vnni.c - int8 products by AVX-512 VNNI, which adds a lane's four products to an integer:
- * the tile of product_f32_avx512.c at a quarter of the steps. */
+ * the tile of product_f32_avx512.c at a quarter of the steps. So few that sums which go to memory and back half-way count:
+ * hence K_BLOCK, although a panel's block is larger than L1. */
 #include <immintrin.h>
 
 #define PRODUCT_NAME  "avx512vnni"

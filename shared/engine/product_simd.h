@@ -2,11 +2,13 @@
  * product_<number>_<isa>.c, which sets
  *   LANES                    32-bit lanes in a vector
  *   TILE_ROWS, TILE_VECS     register tile: TILE_ROWS * TILE_VECS sums, TILE_VECS inputs, one broadcast
- *   K_BLOCK                  groups of a panel that stay in L1 while weights stream past (K_BLOCK * panel * 4 bytes)
+ *   K_BLOCK                  groups of a panel that weights stream past: K_BLOCK * panel * 4 bytes, about L1
  *   ROW_BLOCK                rows whose K_BLOCK groups of weights stay in L2 while panels stream past
  *   PRODUCT_TABLE, PRODUCT_NAME, PRODUCT_ISA  the table and what it says
  * and after product_<number>.h, which says what a lane holds,
  *   step(sum, x, w)          adds the products of a lane's numbers to each sum
+ *   STEPS_IN_PAIRS           defined where two groups at once take less than twice as long, by
+ *   step_pair(sum, x0, w0, x1, w1)
  *
  * It is Goto's algorithm with the roles swapped to fit the layout: the activations are the packed side, and the weights
  * are read in place, TILE_ROWS rows at a time, each 32-bit group broadcast to a vector of frames. Whether a group is one
@@ -16,6 +18,15 @@
 
 /* Groups in a cache line of 64 bytes. */
 enum { LINE_GROUPS = 16 };
+
+/* The next strip's weights, which lie too far apart for the processor to foresee: 3 % of int8 and 2 % of bf16, while f32
+ * gained nothing. Behind the last strip lies nothing to ask for, hence addresses and not pointers. */
+INLINE void ask_ahead(const lane_any *w, int rows, size_t weight_ld)
+{
+    const uintptr_t next = (uintptr_t)w + (size_t)rows * weight_ld * sizeof *w;
+    for (int r = 0; r < rows; r++)
+        __builtin_prefetch((const void *)(next + (size_t)r * weight_ld * sizeof *w));
+}
 
 /* rows x vecs outputs over `count` groups from g0; rows and vecs are constants after inlining, so that the sums live in
  * registers. */
@@ -40,11 +51,8 @@ INLINE void tile(const vx_conv *c, size_t row, int rows, const lane_any *panel, 
     }
 #endif
     for (; g < count; g++) {
-        /* Rows of weights are too far apart for the processor to foresee the next ones: 3 % of int8 and 2 % of bf16, while f32
-         * gained nothing. */
         if (GROUP > 1 && g % LINE_GROUPS == 0)
-            for (int r = 0; r < rows; r++)
-                __builtin_prefetch(w + (size_t)(r + rows) * weight_ld + g);
+            ask_ahead(w + g, rows, weight_ld);
         vi x[TILE_VECS];
         for (int j = 0; j < vecs; j++)
             x[j] = load_lanes(panel + g * PANEL + (size_t)j * LANES);

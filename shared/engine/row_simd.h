@@ -9,6 +9,8 @@
 #include "shared/engine/kernel_tables.h"
 #include "shared/engine/vector_math.h"
 
+_Static_assert(VX_ROW_FLOATS % LANES == 0, "vectors may reach behind a row only as far as rows are padded");
+
 static void finish(const vx_conv *c, size_t row, float *y, size_t n)
 {
     const row_tail tail = tail_of(c, row);

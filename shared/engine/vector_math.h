@@ -105,8 +105,8 @@ INLINE vu round_bf16(vf x)
     return (is_nan & (upper | 0x40)) | (~is_nan & rounded);
 }
 
-/* What follows the sum of a row, but for tanh: y = max(sum + bias, least) * scale + shift. Read once a row, since compilers
- * have to reckon with outputs that overwrite them. */
+/* What follows the sum of a row, but for tanh: y = max(sum + bias, least) * scale + shift. Read once a row, since
+ * compilers have to reckon with outputs that overwrite them. */
 typedef struct {
     vf bias, least, scale, shift;
 } row_tail;

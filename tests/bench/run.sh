@@ -69,9 +69,9 @@ folder_of() {
     *) echo "$out/model-$1" ;;
     esac
 }
-is_baked() { # by the exporters as they are now
+is_baked() { # by the exporters as they are now, where they can run
     local manifest=$out/peers-$1/.optimization_manifest.json
-    [ -e "$manifest" ] && [ -z "$(find models -maxdepth 1 -name '*.py' -newer "$manifest")" ]
+    [ -e "$manifest" ] && { [ -z "$python" ] || [ -z "$(find models -maxdepth 1 -name '*.py' -newer "$manifest")" ]; }
 }
 
 prepare() {

@@ -28,11 +28,12 @@ static void fill(float *x, size_t n)
     for (size_t i = 0; i < n; i++)
         x[i] = uniform();
 }
-/* Rows of n floats, ld apart, and NaN behind each of them: kernels may read there, and must not show it. */
+/* Rows of n floats, ld apart, and behind each of them what kernels may read and must not show: NaN, and numbers that would
+ * outweigh all others. */
 static void fill_rows(float *x, size_t rows, size_t n, size_t ld)
 {
     for (size_t i = 0; i < rows * ld; i++)
-        x[i] = i % ld < n ? uniform() : NAN;
+        x[i] = i % ld < n ? uniform() : i % 2 ? NAN : 1e30f;
 }
 static const vx_product *f32(const vx_kernels *set)
 {
@@ -178,8 +179,14 @@ static void test_conv_keeps_nan_and_inf(void **state)
         for (size_t i = 0; i < 3; i++) {
             float x[64] = {0}, y[64], packed[256];
             x[5] = inputs[i];
-            vx_conv c = {
-                .n_out = 1, .n_in = 1, .taps = 1, .dilation = 1, .weight = &one, .weight_ld = 1, .bias = &zero};
+            vx_conv c = {.n_out = 1,
+                         .n_in = 1,
+                         .taps = 1,
+                         .dilation = 1,
+                         .weight = &one,
+                         .weight_ld = 1,
+                         .bias = &zero,
+                         .relu = s % 2 == 0};
             vx_panels p = {.data = packed, .capacity = 256, .n = 20};
             f32(sets[s])->pack(&c, x, NULL, 64, 20, &p);
             f32(sets[s])->multiply(&c, &p, 0, 1, y, 64);
@@ -222,6 +229,41 @@ static void test_dot(void **state)
         }
 }
 
+/* What follows a product, on a row that holds one: a convolution with a weight of 1. */
+static void test_finish(void **state)
+{
+    (void)state;
+    static const float one[3] = {1, 1, 1};
+    enum { ROW = 2 };
+    for (size_t s = 0; s < n_sets; s++)
+        for (size_t n = 1; n <= 50; n++)
+            for (int variant = 0; variant < 8; variant++) {
+                float vectors[9];
+                fill(vectors, 9);
+                const vx_conv c = {.n_out = 3,
+                                   .n_in = 1,
+                                   .taps = 1,
+                                   .dilation = 1,
+                                   .weight = one,
+                                   .weight_ld = 1,
+                                   .bias = vectors,
+                                   .relu = variant & 1,
+                                   .scale = variant & 2 ? vectors + 3 : NULL,
+                                   .shift = variant & 2 ? vectors + 6 : NULL,
+                                   .tanh = variant & 4};
+                guard x = make_row(n), y = make_row(n);
+                memcpy(y.data, x.data, n * sizeof(float));
+                sets[s]->row->finish(&c, ROW, y.data, n);
+                for (size_t t = 0; t < n; t++) {
+                    double magnitude, want = conv_oracle(&c, x.data, NULL, n, n, ROW, t, &magnitude);
+                    const double bound = 4 * (double)FLT_EPSILON * magnitude + (c.tanh ? 4e-7 : 0);
+                    assert_true(fabs((double)((float *)y.data)[t] - want) <= bound);
+                }
+                guard_free(&x);
+                guard_free(&y);
+            }
+}
+
 static void test_mean_std(void **state)
 {
     (void)state;
@@ -254,7 +296,7 @@ static void test_attend(void **state)
             float *a = logits.data, *v = x.data, mean, std;
             double top = -1e30, total = 0, weighted = 0, squares = 0;
             for (size_t i = 0; i < n; i++)
-                top = fmax(top, a[i] *= n % 3 ? 5 : 60);
+                top = fmax(top, a[i] = a[i] * (n % 3 ? 5 : 60) - (n % 7 ? 0 : 1000)); /* any offset is as good */
             for (size_t i = 0; i < n; i++) {
                 total += exp(a[i] - top);
                 weighted += exp(a[i] - top) * v[i];
@@ -345,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_conv_lengths),
         cmocka_unit_test(test_conv_row_ranges_and_blocks),
         cmocka_unit_test(test_conv_keeps_nan_and_inf),
+        cmocka_unit_test(test_finish),
         cmocka_unit_test(test_dot),
         cmocka_unit_test(test_mean_std),
         cmocka_unit_test(test_attend),
