@@ -26,7 +26,7 @@ enum {
     PLOTS = 1,
     MEASURES = 2,
     KINDS_MAX = 128,
-    GROUPS_MAX = 12,
+    GROUPS_MAX = 12, /* the living and 11 of attacks, as many as the plots have colours */
     CURVE = 400,
     LABEL = 64,
     WHOLE = VX_N_LAYERS
@@ -88,6 +88,12 @@ static vx_err count_kinds(report *r, vx_errinfo *info)
         of->n_judged += clip->err == VX_OK && clip->physics.status == VX_EVIDENCE_VALID;
     }
     qsort(r->rows, r->n_rows, sizeof *r->rows, by_kind);
+    int n_groups = 1;
+    for (size_t k = 0; k < r->n_rows; k++)
+        n_groups += r->rows[k].spoof &&
+                    (k == 0 || !r->rows[k - 1].spoof || strcmp(r->rows[k - 1].group, r->rows[k].group) != 0);
+    if (n_groups > GROUPS_MAX)
+        return vx_errinfo_set(info, VX_ERR_BAD_LIST, "more than %d groups of attacks", GROUPS_MAX - 1);
     return VX_OK;
 }
 
@@ -195,8 +201,6 @@ static size_t count_confident(const report *r, confident ret[GROUPS_MAX])
         size_t g = 0;
         while (g < n_groups && strcmp(ret[g].name, name) != 0)
             g++;
-        if (g == GROUPS_MAX)
-            continue;
         if (g == n_groups)
             ret[n_groups++] = (confident){.name = name};
         for (size_t i = 0; i < r->set.n; i++) {
@@ -443,7 +447,7 @@ static double *by_group(report *r, grouped ret_groups[GROUPS_MAX], size_t *ret_n
         size_t g = 0;
         while (g < n_groups && strcmp(ret_groups[g].name, name) != 0)
             g++;
-        if (g < n_groups || g == GROUPS_MAX)
+        if (g < n_groups)
             continue;
         ret_groups[n_groups++] = (grouped){name, next, 0};
         for (size_t i = 0; i < r->set.n; i++) {

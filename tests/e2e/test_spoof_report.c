@@ -181,6 +181,8 @@ static void people_get_a_table(void **state)
     scratch_done(&s);
 }
 
+#define ATTACK(n) LINE("a.wav", "1", "group" n, "kind" n, "0", "s", "o")
+
 static void a_bad_list_is_refused_by_its_line(void **state)
 {
     static const struct {
@@ -194,6 +196,9 @@ static void a_bad_list_is_refused_by_its_line(void **state)
         {HEADING LINE("../a.wav", "0", "g", "k", "0", "s", "o"), "below the folder"},
         {HEADING LINE("/etc/passwd", "0", "g", "k", "0", "s", "o"), "below the folder"},
         {HEADING LINE("", "0", "g", "k", "0", "s", "o"), "below the folder"},
+        {HEADING ATTACK("1") ATTACK("2") ATTACK("3") ATTACK("4") ATTACK("5") ATTACK("6") ATTACK("7") ATTACK("8")
+             ATTACK("9") ATTACK("10") ATTACK("11") ATTACK("12"),
+         "more than 11 groups of attacks"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
