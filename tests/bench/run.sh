@@ -155,7 +155,8 @@ kernels() {
     for program in "$build"/bench/bench_*; do
         case $program in
         *.d | */bench_engine | */bench_startup | */bench_memory | */bench_verdict) continue ;; # sections of their own
-        */bench_decisions | */bench_movement | */bench_phrase | */bench_reverb | */bench_tract | */bench_vad) continue ;; # want recordings of yours
+        */bench_decisions | */bench_fingerprint | */bench_movement | */bench_phrase | */bench_quality | */bench_reverb | */bench_tract | */bench_vad)
+            continue ;; # want recordings of yours
         esac
         heading "$(basename "$program")"
         must "$program"
