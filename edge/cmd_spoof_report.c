@@ -40,12 +40,15 @@ typedef struct {
     const char *kind, *group;
     bool spoof, held_out;
     size_t n, n_judged, n_unread;
+    size_t told_with; /* index of its group among the report's */
 } row;
 
 typedef struct {
     vx_spoof_set set;
     row rows[KINDS_MAX];
     size_t n_rows;
+    const char *groups[GROUPS_MAX]; /* the living are the first; then groups of attacks */
+    size_t n_groups;
     int *speakers; /* [set.n] numbered */
     int n_speakers;
     vx_presented *presented; /* [set.n] room to work in, as the next */
@@ -88,12 +91,24 @@ static vx_err count_kinds(report *r, vx_errinfo *info)
         of->n_judged += clip->err == VX_OK && clip->physics.status == VX_EVIDENCE_VALID;
     }
     qsort(r->rows, r->n_rows, sizeof *r->rows, by_kind);
-    int n_groups = 1;
-    for (size_t k = 0; k < r->n_rows; k++)
-        n_groups += r->rows[k].spoof &&
-                    (k == 0 || !r->rows[k - 1].spoof || strcmp(r->rows[k - 1].group, r->rows[k].group) != 0);
-    if (n_groups > GROUPS_MAX)
-        return vx_errinfo_set(info, VX_ERR_BAD_LIST, "more than %d groups of attacks", GROUPS_MAX - 1);
+    return VX_OK;
+}
+
+static vx_err name_groups(report *r, vx_errinfo *info)
+{
+    int n_attacks = 0;
+    for (size_t k = 0; k < r->n_rows; k++) {
+        row *of = &r->rows[k];
+        const char *name = of->spoof ? of->group : "living";
+        while (of->told_with < r->n_groups && strcmp(r->groups[of->told_with], name) != 0)
+            of->told_with++;
+        if (of->told_with < r->n_groups)
+            continue;
+        n_attacks += of->spoof;
+        if (n_attacks == GROUPS_MAX)
+            return vx_errinfo_set(info, VX_ERR_BAD_LIST, "more than %d groups of attacks", GROUPS_MAX - 1);
+        r->groups[r->n_groups++] = name;
+    }
     return VX_OK;
 }
 
@@ -192,28 +207,23 @@ typedef struct {
     size_t n, even, sure;
 } confident;
 
-/* Returns the number of groups; the living are the first. */
-static size_t count_confident(const report *r, confident ret[GROUPS_MAX])
+/* ret [out] one of each of the report's groups */
+static void count_confident(const report *r, confident ret[GROUPS_MAX])
 {
-    size_t n_groups = 0;
+    for (size_t g = 0; g < r->n_groups; g++)
+        ret[g] = (confident){.name = r->groups[g]};
     for (size_t k = 0; k < r->n_rows; k++) {
-        const char *name = r->rows[k].spoof ? r->rows[k].group : "living";
-        size_t g = 0;
-        while (g < n_groups && strcmp(ret[g].name, name) != 0)
-            g++;
-        if (g == n_groups)
-            ret[n_groups++] = (confident){.name = name};
+        confident *group = &ret[r->rows[k].told_with];
         for (size_t i = 0; i < r->set.n; i++) {
             const vx_spoof_clip *clip = &r->set.clips[i];
             if (clip->err != VX_OK || strcmp(clip->kind, r->rows[k].kind) != 0)
                 continue;
             const double confidence = clip->physics.status == VX_EVIDENCE_VALID ? clip->physics.confidence : 0;
-            ret[g].n++;
-            ret[g].even += confidence >= EVEN;
-            ret[g].sure += confidence >= SURE;
+            group->n++;
+            group->even += confidence >= EVEN;
+            group->sure += confidence >= SURE;
         }
     }
-    return n_groups;
 }
 
 /* ---- telling -------------------------------------------------------------------------------------------------------- */
@@ -275,8 +285,8 @@ static json_t *confidence_json(const report *r)
 {
     confident groups[GROUPS_MAX];
     json_t *all = json_object();
-    const size_t n = count_confident(r, groups);
-    for (size_t g = 0; g < n; g++)
+    count_confident(r, groups);
+    for (size_t g = 0; g < r->n_groups; g++)
         (void)json_object_set_new(all, groups[g].name,
                                   json_pack("{s:I, s:I, s:I}", "recordings", (json_int_t)groups[g].n, "even_or_more",
                                             (json_int_t)groups[g].even, "sure", (json_int_t)groups[g].sure));
@@ -384,10 +394,10 @@ static void show_decisions(report *r)
 static void show_confidence(const report *r)
 {
     confident groups[GROUPS_MAX];
-    const size_t n = count_confident(r, groups);
+    count_confident(r, groups);
     printf("\nphysics confidence, %% of recordings\n%-26s %5s  at %.2f and more  at %.2f and more\n", "", "n", EVEN,
            SURE);
-    for (size_t g = 0; g < n; g++)
+    for (size_t g = 0; g < r->n_groups; g++)
         printf("%-26s %5zu  %16.1f  %16.1f\n", groups[g].name, groups[g].n,
                100 * (double)groups[g].even / fmax((double)groups[g].n, 1),
                100 * (double)groups[g].sure / fmax((double)groups[g].n, 1));
@@ -437,19 +447,13 @@ typedef struct {
     size_t n;
 } grouped;
 
-/* Scores by group; the living are the first. ret_groups [out] [GROUPS_MAX], their values in one block that is returned. */
-static double *by_group(report *r, grouped ret_groups[GROUPS_MAX], size_t *ret_n)
+/* Scores by group. ret_groups [out] one of each of the report's, their values in one block that is returned. */
+static double *by_group(report *r, grouped ret_groups[GROUPS_MAX])
 {
     double *block = malloc((r->set.n + 1) * sizeof *block), *next = block;
-    size_t n_groups = 0;
-    for (size_t k = 0; block && k < r->n_rows; k++) {
-        const char *name = r->rows[k].spoof ? r->rows[k].group : "living";
-        size_t g = 0;
-        while (g < n_groups && strcmp(ret_groups[g].name, name) != 0)
-            g++;
-        if (g < n_groups)
-            continue;
-        ret_groups[n_groups++] = (grouped){name, next, 0};
+    for (size_t g = 0; block && g < r->n_groups; g++) {
+        const char *name = r->groups[g];
+        ret_groups[g] = (grouped){name, next, 0};
         for (size_t i = 0; i < r->set.n; i++) {
             const vx_spoof_clip *clip = &r->set.clips[i];
             if (strcmp(clip->spoof ? clip->group : "living", name) == 0)
@@ -457,7 +461,6 @@ static double *by_group(report *r, grouped ret_groups[GROUPS_MAX], size_t *ret_n
         }
         next += ret_groups[g].n;
     }
-    *ret_n = n_groups;
     return block;
 }
 
@@ -505,11 +508,10 @@ static vx_err plot_det(report *r, const grouped *groups, size_t n, const char *f
 static vx_err plot(report *r, const char *folder, vx_errinfo *info)
 {
     grouped groups[GROUPS_MAX];
-    size_t n = 0;
-    double *block = by_group(r, groups, &n);
-    vx_err err = block ? plot_histogram(groups, n, folder, info) : VX_ERR_NOMEM;
+    double *block = by_group(r, groups);
+    vx_err err = block ? plot_histogram(groups, r->n_groups, folder, info) : VX_ERR_NOMEM;
     if (err == VX_OK)
-        err = plot_det(r, groups, n, folder, info);
+        err = plot_det(r, groups, r->n_groups, folder, info);
     free(block);
     return err;
 }
@@ -535,6 +537,8 @@ static int run(const vx_cmd_call *call)
         err = number_speakers(&r);
     if (err == VX_OK)
         err = count_kinds(&r, &info);
+    if (err == VX_OK)
+        err = name_groups(&r, &info);
     if (err == VX_OK && call->values[MEASURES])
         err = vx_spoof_set_write(&r.set, call->values[MEASURES], &info);
     if (err == VX_OK && call->values[PLOTS])

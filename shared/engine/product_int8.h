@@ -16,12 +16,6 @@ INLINE vi encode(const vx_conv *c, size_t channel, vf x)
     const vf level = x * splat(c->input_scale[channel]) + splat(c->input_zero[channel]);
     return (vi)(vmax(vmin(level, splat(VX_INT8_TOP)), splat(0)) + round) & VX_INT8_TOP;
 }
-INLINE vsum start(const vx_conv *c, size_t row)
-{
-    (void)c;
-    (void)row;
-    return (vi){0};
-}
 /* What makes numbers of a row's integers. */
 typedef struct {
     vf zero, scale;

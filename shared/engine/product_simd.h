@@ -45,7 +45,7 @@ INLINE void tile(const vx_conv *c, size_t row, int rows, const lane_any *panel, 
     vsum sum[TILE_ROWS][TILE_VECS];
     for (int r = 0; r < rows; r++)
         for (int j = 0; j < vecs; j++)
-            sum[r][j] = g0 ? (vsum)load(y + (size_t)r * ld + (size_t)j * LANES) : start(c, row + (size_t)r);
+            sum[r][j] = g0 ? (vsum)load(y + (size_t)r * ld + (size_t)j * LANES) : (vsum){0};
     size_t g = 0;
 #ifdef STEPS_IN_PAIRS
     for (; g + 2 <= count; g += 2) {

@@ -237,20 +237,14 @@ make_peer_service() {
     chmod +x "$peer"
 }
 
-# One process, which is its best setting for many clients.
-http_peer() { # f32 or bf16, its switches for the load generator, its own...
-    local precision=$1 clients file
-    echo "FastAPI and TorchScript, model 20.8M, $precision"
-    for clients in 1 2 10 100; do
-        file=$out/http-peer-$precision-$clients.json
-        parts+=("$file")
-        must "$build/tools/load" --service "$peer" --model "$(folder_of 20.8M)" --clients "$clients" --seconds "$http_s" \
-            --unique --json "$file" --cosine "$2" -- --peers "$out/peers-20.8M" --workers 1 "${@:3}"
-    done
+run_peer() { # f32 or bf16, how many processes, switches of the load generator...
+    local more=() own=(--peers "$out/peers-20.8M" --workers "$2")
+    [ "$1" = f32 ] || { more=(--cosine 0.999) own+=(--bf16); }
+    must "$build/tools/load" --service "$peer" --model "$(folder_of 20.8M)" --unique "${more[@]}" "${@:3}" -- "${own[@]}"
 }
 
 http() {
-    local model body clients parts=() file asked=("${served[@]}")
+    local model body clients precision parts=() file asked=("${served[@]}")
     ! is_baked 20.8M || asked+=(20.8M-baked-int8)
     # More than 64 clients at once: the default queue would answer the others 429, which is not what is measured here.
     export VOXLOCK_QUEUE=256
@@ -269,8 +263,15 @@ http() {
         http_run "$model" --body raw --clients 10 --seconds "$http_s" --json "$file"
     done
     if make_peer_service; then
-        http_peer f32 0.9999
-        http_peer bf16 0.999 --bf16
+        for precision in f32 bf16; do
+            # One process, which is its best setting for many clients.
+            echo "FastAPI and TorchScript, model 20.8M, $precision"
+            for clients in 1 2 10 100; do
+                file=$out/http-peer-$precision-$clients.json
+                parts+=("$file")
+                run_peer "$precision" 1 --clients "$clients" --seconds "$http_s" --json "$file"
+            done
+        done
         rm -f "$peer"
     fi
     heading "HTTP: 100 clients for $long_s s, then SIGTERM under load"
@@ -319,15 +320,16 @@ overload() { # model
 
 # The same network behind FastAPI, in one or two processes: two are one process a core.
 peers() {
-    local workers
+    local workers precision file
     if make_peer_service; then
         for workers in 1 2; do
-            echo "FastAPI, workers: $workers, f32"
-            service=$peer run_load "peer-f32-$workers" 20.8M --clients 10 --seconds "$load_s" --unique \
-                -- --peers "$out/peers-20.8M" --workers "$workers"
-            echo "FastAPI, workers: $workers, bf16"
-            service=$peer run_load "peer-bf16-$workers" 20.8M --clients 10 --seconds "$load_s" --unique --cosine 0.999 \
-                -- --peers "$out/peers-20.8M" --workers "$workers" --bf16
+            for precision in f32 bf16; do
+                echo "FastAPI, workers: $workers, $precision"
+                file=$out/load-peer-$precision-$workers.json
+                parts+=("$file")
+                rm -f "$file"
+                run_peer "$precision" "$workers" --clients 10 --seconds "$load_s" --json "$file"
+            done
         done
         rm -f "$peer"
     fi
